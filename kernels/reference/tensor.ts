@@ -1,0 +1,86 @@
+import type { Counts, KvCache, KvCacheSpec, Tensor, TensorSpec } from "../backend.ts";
+import { KernelError } from "../errors.ts";
+
+const widths = { f32: 4, f16: 2, bf16: 2, i32: 4 } as const;
+
+/** Host memory behind a tensor handle. Narrow floats are widened once, when first read. */
+export class HostTensor implements Tensor {
+  readonly label: string;
+  readonly dtype: Tensor["dtype"];
+  readonly shape: readonly number[];
+  readonly rows?: "tokens" | "samples";
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  sealed = false;
+  #floats: Float32Array | undefined;
+
+  constructor(spec: TensorSpec) {
+    this.label = spec.label;
+    this.dtype = spec.dtype;
+    this.shape = spec.shape;
+    if (spec.rows !== undefined) this.rows = spec.rows;
+    this.bytes = new Uint8Array(elements(spec.shape) * widths[spec.dtype]);
+  }
+
+  get byteLength(): number {
+    return this.bytes.byteLength;
+  }
+
+  /** Values per row: the product of all dimensions but the first. */
+  get width(): number {
+    return elements(this.shape.slice(1));
+  }
+
+  /** The values as float32; a live view when that is how they are stored. */
+  get floats(): Float32Array {
+    return this.#floats ??= widen(this.dtype, this.bytes.buffer);
+  }
+
+  get ints(): Int32Array {
+    return new Int32Array(this.bytes.buffer);
+  }
+
+  /** Live rows of this tensor in one run. */
+  live(counts: Counts): number {
+    return this.rows === undefined ? this.shape[0]! : counts[this.rows];
+  }
+}
+
+/** Keys and values as plain arrays: `[layer][page][slot][kvHead][headDim]`. */
+export class HostKvCache implements KvCache {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+
+  constructor(readonly spec: KvCacheSpec) {
+    const size = spec.layers * spec.pages * spec.pageSize * spec.kvHeads * spec.headDim;
+    this.keys = new Float32Array(size);
+    this.values = new Float32Array(size);
+  }
+
+  get byteLength(): number {
+    return this.keys.byteLength * 2;
+  }
+
+  /** Element offset of one head of one slot. */
+  offset(layer: number, page: number, slot: number, head: number): number {
+    const { pages, pageSize, kvHeads, headDim } = this.spec;
+    return (((layer * pages + page) * pageSize + slot) * kvHeads + head) * headDim;
+  }
+}
+
+/** The host memory of a handle; `InvalidArgument` for another backend's handle. */
+export function host(tensor: Tensor): HostTensor {
+  if (tensor instanceof HostTensor) return tensor;
+  throw new KernelError("InvalidArgument", `Cannot use another backend's tensor: ${tensor.label}`);
+}
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+function widen(dtype: Tensor["dtype"], buffer: ArrayBuffer): Float32Array {
+  if (dtype === "f16") return Float32Array.from(new Float16Array(buffer));
+  if (dtype === "bf16") {
+    return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
+  }
+  return new Float32Array(buffer);
+}
