@@ -1,0 +1,40 @@
+/** The shape of a random-weight model: a Llama, or a Mixtral when it has experts. */
+export interface ModelShape {
+  readonly name: string;
+  readonly dim: number;
+  readonly layers: number;
+  /** Width of the feed-forward layer, of one expert when there are experts. */
+  readonly ffn: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly vocab: number;
+  readonly contextLength: number;
+  readonly experts?: { readonly count: number; readonly perToken: number };
+}
+
+const full = { dim: 1024, heads: 16, kvHeads: 4, vocab: 32000, contextLength: 2048 };
+const tiny = { dim: 64, heads: 4, kvHeads: 2, vocab: 320, contextLength: 1024 };
+
+/** 246 million parameters: 492 MB in F16. */
+export const dense: ModelShape = { name: "dense", ...full, layers: 16, ffn: 2816 };
+
+/** 1 billion parameters, 4 of 32 experts used for each token: 2 GB in F16. */
+export const moe: ModelShape = {
+  name: "moe",
+  ...full,
+  layers: 12,
+  ffn: 768,
+  experts: { count: 32, perToken: 4 },
+};
+
+/** The dense form at the size of a test. */
+export const tinyDense: ModelShape = { name: "tiny-dense", ...tiny, layers: 2, ffn: 96 };
+
+/** The mixture of experts at the size of a test. */
+export const tinyMoe: ModelShape = {
+  name: "tiny-moe",
+  ...tiny,
+  layers: 2,
+  ffn: 48,
+  experts: { count: 8, perToken: 2 },
+};
