@@ -1,0 +1,28 @@
+/** Why a checkpoint was refused: a closed set. */
+export type FormatErrorCode =
+  | "NotFound"
+  | "Truncated"
+  | "InvalidHeader"
+  | "InvalidConfig"
+  | "Unsupported"
+  | "Mismatch"
+  | "OutOfRange"
+  | "TooLarge"
+  | "Closed";
+
+/** An error of a checkpoint's files; one line that names the file and the value that broke it. */
+export class FormatError extends Error {
+  override readonly name = "FormatError";
+  readonly code: FormatErrorCode;
+
+  constructor(code: FormatErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A value from a file as it may stand in a message: on one line, short. */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}

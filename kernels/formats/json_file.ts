@@ -1,0 +1,69 @@
+import type { z } from "zod";
+import { FormatError, quote } from "./errors.ts";
+
+/**
+ * Reads and parses a JSON file of at most `maxBytes`. Throws `NotFound`, `TooLarge`, or `InvalidConfig`
+ * when it is not JSON in UTF-8.
+ */
+export function readJsonFile(path: string, maxBytes: number): unknown {
+  const text = readTextFile(path, maxBytes);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new FormatError("InvalidConfig", `Cannot parse JSON of ${path}: ${quote(text)}`);
+  }
+}
+
+/** {@link readJsonFile}, or `undefined` when there is no such file. */
+export function readOptionalJsonFile(path: string, maxBytes: number): unknown {
+  return isFile(path) ? readJsonFile(path, maxBytes) : undefined;
+}
+
+/** Reads a UTF-8 file of at most `maxBytes`. Throws `NotFound`, `TooLarge` or `InvalidConfig`. */
+export function readTextFile(path: string, maxBytes: number): string {
+  if (!isFile(path)) throw new FormatError("NotFound", `Cannot find file: ${path}`);
+  const { size } = Deno.statSync(path);
+  if (size > maxBytes) {
+    throw new FormatError(
+      "TooLarge",
+      `Cannot read ${path} of more than ${maxBytes} bytes: ${size} bytes`,
+    );
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
+  } catch (cause) {
+    throw new FormatError("InvalidConfig", `Cannot read text of ${path}: ${reason(cause)}`);
+  }
+}
+
+/** Whether a readable path names a file. */
+export function isFile(path: string): boolean {
+  return kindOf(path)?.isFile ?? false;
+}
+
+/** Whether a readable path names a folder. */
+export function isDirectory(path: string): boolean {
+  return kindOf(path)?.isDirectory ?? false;
+}
+
+/** What a schema refused first: path, complaint and value. */
+export function invalidValue(error: z.ZodError, value: unknown): string {
+  const [issue] = error.issues;
+  const path = issue?.path.map(String) ?? [];
+  const found = path.reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], value);
+  const complaint = issue?.message ?? "is invalid";
+  return `${path.join(".")}${path.length > 0 ? ": " : ""}${complaint}, got ${quote(found)}`;
+}
+
+/** The message of a caught value, on one line. */
+export function reason(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).replace(/\s*\n\s*/g, " ");
+}
+
+function kindOf(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.statSync(path);
+  } catch {
+    return null;
+  }
+}
