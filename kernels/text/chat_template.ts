@@ -1,0 +1,113 @@
+import { Template } from "@huggingface/jinja";
+import { quote, reason, TextError } from "./errors.ts";
+import type { SpecialTokens } from "./tokenizer.ts";
+
+/** The longest template accepted, in UTF-16 code units. */
+export const MAX_TEMPLATE_LENGTH = 1 << 18;
+
+/** A part of a message's content. Only text can be rendered. */
+export interface ContentPart {
+  readonly type: string;
+  readonly text?: string;
+}
+
+/** One message of a conversation; other keys (`tool_calls`, `name`, ...) reach the template as they are. */
+export interface ChatMessage {
+  readonly role: string;
+  /** Text parts are joined by line feeds before they reach the template. */
+  readonly content?: string | readonly ContentPart[] | null;
+  readonly [key: string]: unknown;
+}
+
+/** Options of {@link ChatTemplate.render}. */
+export interface RenderOptions {
+  /** Ends with what opens an assistant's answer (default true). */
+  readonly addGenerationPrompt?: boolean;
+  /** Tool descriptions as in the OpenAI API. */
+  readonly tools?: readonly unknown[];
+  /** More variables for the template; they cannot replace Jinja's own. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+/** Renders conversations as the prompt a model was trained on. */
+export interface ChatTemplate {
+  /**
+   * The prompt of a conversation, special tokens included: encode it without adding them again. Throws
+   * {@link TextError} `TemplateRefused` with the template's or the interpreter's message, `Unsupported` for
+   * content that is not text.
+   */
+  render(messages: readonly ChatMessage[], options?: RenderOptions): string;
+}
+
+/** Parses a Jinja chat template. Throws {@link TextError} `InvalidTemplate`. */
+export function createChatTemplate(source: string, tokens: SpecialTokens = {}): ChatTemplate {
+  const template = parseTemplate(source);
+  const texts = {
+    bos_token: tokens.bosToken ?? "",
+    eos_token: tokens.eosToken ?? "",
+    pad_token: tokens.padToken ?? "",
+    unk_token: tokens.unkToken ?? "",
+  };
+  return {
+    render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+      const variables = {
+        ...options.variables,
+        ...texts,
+        messages: messages.map(withTextContent),
+        add_generation_prompt: options.addGenerationPrompt ?? true,
+        ...options.tools !== undefined && options.tools.length > 0 && { tools: options.tools },
+      };
+      try {
+        return template.render(variables);
+      } catch (cause) {
+        const message = `Cannot render chat template: ${reason(cause)}`;
+        throw new TextError("TemplateRefused", message, { cause });
+      }
+    },
+  };
+}
+
+/**
+ * The source of a model's chat template: `chat_template.jinja` if the folder has it, else `chat_template` of
+ * `tokenizer_config.json`, a string or a list of `{name, template}` (`name` picks one, else "default").
+ * `undefined` when there is none. Throws {@link TextError} `InvalidTemplate` for any other form.
+ */
+export function findChatTemplate(
+  tokenizerConfig: unknown,
+  templateFile?: string,
+  name = "default",
+): string | undefined {
+  if (templateFile !== undefined) return templateFile;
+  const stated = (tokenizerConfig as { chat_template?: unknown } | null | undefined)?.chat_template;
+  if (stated === undefined || stated === null || typeof stated === "string") {
+    return stated ?? undefined;
+  }
+  const named = Array.isArray(stated) ? stated.find((entry) => entry?.name === name) : undefined;
+  if (typeof named?.template === "string") return named.template;
+  const fault = Array.isArray(stated) ? `no template named ${quote(name)}` : quote(stated);
+  throw new TextError("InvalidTemplate", `Cannot read chat_template: ${fault}`);
+}
+
+function parseTemplate(source: string): Template {
+  if (source.length > MAX_TEMPLATE_LENGTH) {
+    const length = `${source.length} characters, limit ${MAX_TEMPLATE_LENGTH}`;
+    throw new TextError("InvalidTemplate", `Cannot parse chat template: ${length}`);
+  }
+  try {
+    return new Template(source);
+  } catch (cause) {
+    const message = `Cannot parse chat template: ${reason(cause)}`;
+    throw new TextError("InvalidTemplate", message, { cause });
+  }
+}
+
+function withTextContent(message: ChatMessage): ChatMessage {
+  const { content } = message;
+  if (content === undefined || content === null || typeof content === "string") return message;
+  return { ...message, content: content.map(textOf).join("\n") };
+}
+
+function textOf(part: ContentPart): string {
+  if (part.type === "text" && typeof part.text === "string") return part.text;
+  throw new TextError("Unsupported", `Cannot render content that is not text: ${quote(part)}`);
+}

@@ -1,0 +1,34 @@
+/** Why text could not be handled: a closed set. */
+export type TextErrorCode =
+  | "NotFound"
+  | "InvalidTokenizer"
+  | "VocabularyMismatch"
+  | "InvalidToken"
+  | "InvalidText"
+  | "InvalidTemplate"
+  | "TemplateRefused"
+  | "InvalidArgument"
+  | "Unsupported";
+
+/** An error of tokenizers, templates and stop strings; one line that names the value that broke it. */
+export class TextError extends Error {
+  override readonly name = "TextError";
+  readonly code: TextErrorCode;
+
+  constructor(code: TextErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A value from outside as it may stand in a message: on one line, short. */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+/** The message of a caught value, on one line of at most 500 characters. */
+export function reason(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return message.replace(/\s*\n\s*/g, " ").slice(0, 500);
+}
