@@ -4,17 +4,27 @@ import { invalidValue } from "./json_file.ts";
 
 /** What a checkpoint says of how to generate with it. Absent values were not stated. */
 export interface GenerationConfig {
+  /** Token id that begins a text. */
   readonly bosTokenId?: number;
   /** Token ids that end a generation; empty when none is stated. */
   readonly eosTokenIds: readonly number[];
+  /** Token id that fills rows. */
   readonly padTokenId?: number;
+  /** Whether to sample; otherwise greedy. */
   readonly doSample?: boolean;
+  /** Divides the logits; 0 or more. */
   readonly temperature?: number;
+  /** Tokens kept, most probable first; 0 = all. */
   readonly topK?: number;
+  /** Probability mass kept, 0 to 1. */
   readonly topP?: number;
+  /** Least probability kept, relative to the highest, 0 to 1. */
   readonly minP?: number;
+  /** Penalty of tokens that occurred; 1 = none. */
   readonly repetitionPenalty?: number;
+  /** Most tokens to generate. */
   readonly maxNewTokens?: number;
+  /** Most tokens of prompt and generation together. */
   readonly maxLength?: number;
 }
 

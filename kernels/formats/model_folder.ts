@@ -17,9 +17,11 @@ const MAX_TEMPLATE_BYTES = 1 << 20;
 
 /** A model folder in Hugging Face form. */
 export interface ModelFolder {
+  /** Path of the folder. */
   readonly dir: string;
   /** `config.json`, parsed; an object. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** `generation_config.json`, checked. */
   readonly generationConfig: GenerationConfig;
   /** `tokenizer.json`, parsed; `undefined` without one. */
   readonly tokenizerJson: unknown;
@@ -27,6 +29,7 @@ export interface ModelFolder {
   readonly tokenizerConfig: unknown;
   /** Text of `chat_template.jinja`; `undefined` without one. */
   readonly chatTemplate: string | undefined;
+  /** The tensors, open until {@link ModelFolder.close}. */
   readonly weights: WeightSource;
   /**
    * Identity of the model: `config.json`, the tokenizer and the weights; begins with `sha256:`, or

@@ -8,6 +8,7 @@ export const MAX_HEADER_BYTES = 100_000_000;
 
 /** A tensor and where it begins, in bytes after the header. */
 export interface TensorLocation extends TensorInfo {
+  /** First byte, counted from the end of the header. */
   readonly begin: number;
 }
 

@@ -1,10 +1,14 @@
 import { DTYPE_BITS, type StoredDType } from "./weight_source.ts";
 
-/** A tensor to write; `data` yields its bytes in order, so that it need not exist whole. */
+/** A tensor to write. */
 export interface TensorToWrite {
+  /** Name in the checkpoint. */
   readonly name: string;
+  /** How its elements are stored. */
   readonly dtype: StoredDType;
+  /** Sizes of its dimensions. */
   readonly shape: readonly number[];
+  /** Its bytes, little-endian, row-major; a function yields them in order, so that they need not exist whole. */
   readonly data: Uint8Array | (() => Iterable<Uint8Array>);
 }
 

@@ -30,13 +30,17 @@ export type StoredDType = Lowercase<keyof typeof DTYPE_BITS>;
 
 /** What is known of a tensor before it is read. */
 export interface TensorInfo {
+  /** How elements are stored. */
   readonly dtype: StoredDType;
+  /** Sizes of the dimensions, outermost first; empty for a scalar. */
   readonly shape: readonly number[];
+  /** Bytes of the whole tensor. */
   readonly byteLength: number;
 }
 
 /** A tensor whose dtype the backends compute with. */
 export interface WeightInfo extends TensorInfo {
+  /** How elements are stored. */
   readonly dtype: WeightDType;
 }
 

@@ -7,15 +7,19 @@ export const MAX_TEMPLATE_LENGTH = 1 << 18;
 
 /** A part of a message's content. Only text can be rendered. */
 export interface ContentPart {
+  /** Kind of part: "text". */
   readonly type: string;
+  /** The text of a text part. */
   readonly text?: string;
 }
 
 /** One message of a conversation; other keys (`tool_calls`, `name`, ...) reach the template as they are. */
 export interface ChatMessage {
+  /** Who speaks: "system", "user", "assistant" or "tool". */
   readonly role: string;
   /** Text parts are joined by line feeds before they reach the template. */
   readonly content?: string | readonly ContentPart[] | null;
+  /** Anything else that a template may read. */
   readonly [key: string]: unknown;
 }
 

@@ -12,9 +12,12 @@ export type TextErrorCode =
 
 /** An error of tokenizers, templates and stop strings; one line that names the value that broke it. */
 export class TextError extends Error {
+  /** The name of the class. */
   override readonly name = "TextError";
+  /** Why it was refused. */
   readonly code: TextErrorCode;
 
+  /** An error with its code and its one-line message. */
   constructor(code: TextErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

@@ -13,9 +13,11 @@ import {
 export interface Tokenizer extends TokenText {
   /** Highest token id plus one; every id that {@link encode} returns is below it. */
   readonly vocabSize: number;
+  /** Id that begins a text. */
   readonly bosId?: number;
   /** Ids that `tokenizer_config.json` names as end of text; a model may end on others too. */
   readonly eosIds: readonly number[];
+  /** Id that fills rows. */
   readonly padId?: number;
   /** Text of the special tokens that `tokenizer_config.json` names, for chat templates. */
   readonly specialTokens: SpecialTokens;
@@ -35,9 +37,13 @@ export interface Tokenizer extends TokenText {
 
 /** Texts of special tokens, as chat templates name them. */
 export interface SpecialTokens {
+  /** Begins a text. */
   readonly bosToken?: string;
+  /** Ends a text. */
   readonly eosToken?: string;
+  /** Fills rows. */
   readonly padToken?: string;
+  /** Stands for what the vocabulary lacks. */
   readonly unkToken?: string;
 }
 
