@@ -3,6 +3,7 @@ export type KernelErrorCode =
   | "OutOfMemory"
   | "InvalidShape"
   | "InvalidArgument"
+  | "InvalidModel"
   | "Unsupported"
   | "DeviceLost"
   | "Closed";

@@ -14,6 +14,7 @@ import type {
   Tensor,
   TensorSpec,
 } from "../backend.ts";
+import { byteWidth, elements } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 import { type Operation, ReferenceRecorder } from "./recorder.ts";
 import { host, HostKvCache, HostTensor } from "./tensor.ts";
@@ -40,10 +41,7 @@ class ReferenceBackend implements Backend {
 
   tensor(spec: TensorSpec): Tensor {
     this.#open();
-    const bytes = spec.shape.reduce(
-      (product, size) => product * size,
-      spec.dtype.endsWith("16") ? 2 : 4,
-    );
+    const bytes = elements(spec.shape) * byteWidth[spec.dtype];
     this.#claim(bytes, spec.label);
     return new HostTensor(spec);
   }

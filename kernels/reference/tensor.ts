@@ -1,7 +1,6 @@
 import type { Counts, KvCache, KvCacheSpec, Tensor, TensorSpec } from "../backend.ts";
+import { byteWidth, elements, widen } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
-
-const widths = { f32: 4, f16: 2, bf16: 2, i32: 4 } as const;
 
 /** Host memory behind a tensor handle. Narrow floats are widened once, when first read. */
 export class HostTensor implements Tensor {
@@ -18,7 +17,7 @@ export class HostTensor implements Tensor {
     this.dtype = spec.dtype;
     this.shape = spec.shape;
     if (spec.rows !== undefined) this.rows = spec.rows;
-    this.bytes = new Uint8Array(elements(spec.shape) * widths[spec.dtype]);
+    this.bytes = new Uint8Array(elements(spec.shape) * byteWidth[spec.dtype]);
   }
 
   get byteLength(): number {
@@ -71,16 +70,4 @@ export class HostKvCache implements KvCache {
 export function host(tensor: Tensor): HostTensor {
   if (tensor instanceof HostTensor) return tensor;
   throw new KernelError("InvalidArgument", `Cannot use another backend's tensor: ${tensor.label}`);
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
-function widen(dtype: Tensor["dtype"], buffer: ArrayBuffer): Float32Array {
-  if (dtype === "f16") return Float32Array.from(new Float16Array(buffer));
-  if (dtype === "bf16") {
-    return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
-  }
-  return new Float32Array(buffer);
 }

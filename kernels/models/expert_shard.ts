@@ -1,0 +1,78 @@
+import type { Backend, ExpertChoice, Program, Tensor } from "../backend.ts";
+import { KernelError } from "../errors.ts";
+import type { WeightSource } from "../formats/mod.ts";
+import type { ExpertRequest } from "./partition.ts";
+import type { ModelSpec } from "./spec.ts";
+import { loadExperts, type LoadProgress, type Range, WeightLoader } from "./weights.ts";
+
+/** What an expert shard holds. */
+export interface ExpertShardOptions {
+  readonly layers: Range;
+  readonly experts: Range;
+  /** Most tokens of one request. */
+  readonly tokens: number;
+  readonly progress?: LoadProgress;
+}
+
+/** Some experts of a range of layers on one device. */
+export class ExpertShard {
+  readonly #backend: Backend;
+  readonly #options: ExpertShardOptions;
+  readonly #x: Tensor;
+  readonly #out: Tensor;
+  readonly #choice: ExpertChoice;
+  readonly #programs: ReadonlyMap<number, Program>;
+
+  /** Loads the experts and records one program a layer. */
+  constructor(
+    backend: Backend,
+    spec: ModelSpec,
+    source: WeightSource,
+    options: ExpertShardOptions,
+  ) {
+    const { mixture, dim } = spec;
+    if (!mixture) throw new KernelError("InvalidArgument", "Cannot shard a model without experts");
+    const perToken = (label: string, width: number, dtype: "f32" | "i32" = "f32") =>
+      backend.tensor({ label, dtype, shape: [options.tokens, width], rows: "tokens" });
+    this.#backend = backend;
+    this.#options = options;
+    this.#x = perToken("x", dim);
+    this.#out = perToken("out", dim);
+    this.#choice = {
+      experts: perToken("experts", mixture.topK, "i32"),
+      weights: perToken("expert weights", mixture.topK),
+    };
+    const loader = new WeightLoader(backend, source, options.progress);
+    const { first, count } = options.layers;
+    const layers = Array.from({ length: count }, (_, i) => first + i)
+      .filter((layer) => mixture.layers[layer]);
+    this.#programs = new Map(layers.map((layer) => [layer, this.#record(loader, spec, layer)]));
+  }
+
+  /** The weighted sum over the chosen experts that this shard holds, f32 `[tokens, dim]`. */
+  async apply({ layer, tokens, x, experts, weights }: ExpertRequest): Promise<Float32Array> {
+    const program = this.#programs.get(layer);
+    if (!program) {
+      throw new KernelError("InvalidArgument", `Cannot find experts of layer: ${layer}`);
+    }
+    if (tokens > this.#options.tokens) {
+      throw new KernelError(
+        "InvalidArgument",
+        `Cannot take more than ${this.#options.tokens} tokens: ${tokens}`,
+      );
+    }
+    this.#backend.write(this.#x, x);
+    this.#backend.write(this.#choice.experts, experts);
+    this.#backend.write(this.#choice.weights, weights);
+    await this.#backend.run(program, { tokens, samples: 0 });
+    return await this.#backend.read(this.#out, new Float32Array(x.length));
+  }
+
+  #record(loader: WeightLoader, spec: ModelSpec, layer: number): Program {
+    const held = loadExperts(loader, spec, layer, this.#options.experts);
+    return this.#backend.record(`experts of layer ${layer}`, (r) => {
+      r.clear(this.#out);
+      r.experts(this.#out, this.#x, this.#choice, held);
+    });
+  }
+}
