@@ -1,0 +1,8 @@
+/**
+ * Numbers: compute backends, models, checkpoint formats and text. Knows no actor.
+ * @module
+ */
+export * from "./backend.ts";
+export * from "./errors.ts";
+export * from "./models/mod.ts";
+export * from "./formats/mod.ts";
