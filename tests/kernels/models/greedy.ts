@@ -2,7 +2,13 @@
 import { createStep, type ModelPartition } from "../../../kernels/models/mod.ts";
 
 /** Capacities that the tests use. */
-export const testCapacity = { tokens: 64, samples: 33, sequences: 33, sequencePages: 40, history: 64 };
+export const testCapacity = {
+  tokens: 64,
+  samples: 33,
+  sequences: 33,
+  sequencePages: 40,
+  history: 64,
+};
 
 /** Decodes `steps` ids greedily after `prompt`, feeding the prompt in chunks of `chunk` tokens. */
 export async function greedy(

@@ -1,0 +1,76 @@
+import type { ReplicaRequest, SampledToken } from "../protocol.ts";
+
+/** Where a sequence's tokens go. */
+export interface TokenSink {
+  push(token: SampledToken): void;
+  /** No more tokens will come; with an error when the generation failed. */
+  close(error?: Error): void;
+}
+
+/** One generation in a replica: its ids, and how far its keys and values are computed. */
+export class Sequence {
+  /** Tokens whose keys and values are in the cache. */
+  computed = 0;
+  /** Tokens known: prompt and output. */
+  length: number;
+  /** Physical pages, in logical order. */
+  readonly pages: number[] = [];
+  /** Row of the page table while running; -1 otherwise. */
+  slot = -1;
+  cancelled = false;
+  readonly #ids: Int32Array;
+  readonly #limit: number;
+  readonly #counts: Map<number, number> | null;
+  readonly #eos: ReadonlySet<number>;
+
+  /** `context` bounds prompt and output together. */
+  constructor(readonly request: ReplicaRequest, readonly sink: TokenSink, context: number) {
+    this.length = request.ids.length;
+    this.#limit = Math.min(context, request.promptLength + request.maxTokens);
+    this.#ids = new Int32Array(Math.max(this.#limit, this.length));
+    this.#ids.set(request.ids);
+    this.#eos = new Set(request.eosIds);
+    this.#counts = hasPenalties(request) ? countTokens(request) : null;
+  }
+
+  /** Known tokens that are not computed yet. */
+  get pending(): number {
+    return this.length - this.computed;
+  }
+
+  /** Whether only the newest token is pending, after the first output or at the prompt's end. */
+  get decoding(): boolean {
+    return this.pending === 1 && this.computed > 0;
+  }
+
+  /** Distinct tokens with their occurrences in the output; `null` without penalties. */
+  get counts(): ReadonlyMap<number, number> | null {
+    return this.#counts;
+  }
+
+  id(position: number): number {
+    return this.#ids[position]!;
+  }
+
+  /** Appends a sampled token and says whether the generation ends with it. */
+  append(id: number): "stop" | "length" | undefined {
+    if (this.#counts) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
+    if (this.length < this.#ids.length) this.#ids[this.length] = id;
+    this.length++;
+    if (this.#eos.has(id)) return "stop";
+    return this.length >= this.#limit ? "length" : undefined;
+  }
+}
+
+function hasPenalties({ sampling }: ReplicaRequest): boolean {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty } = sampling;
+  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+}
+
+function countTokens({ ids, promptLength }: ReplicaRequest): Map<number, number> {
+  const counts = new Map<number, number>();
+  ids.forEach((id, position) =>
+    counts.set(id, (counts.get(id) ?? 0) + (position < promptLength ? 0 : 1))
+  );
+  return counts;
+}
