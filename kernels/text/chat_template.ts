@@ -13,7 +13,10 @@ export interface ContentPart {
   readonly text?: string;
 }
 
-/** One message of a conversation; other keys (`tool_calls`, `name`, ...) reach the template as they are. */
+/**
+ * One message of a conversation, as in the OpenAI API. Other keys (`name`, ...) reach the template as they are;
+ * the JSON `arguments` of `tool_calls` reach it parsed, as templates expect.
+ */
 export interface ChatMessage {
   /** Who speaks: "system", "user", "assistant" or "tool". */
   readonly role: string;
@@ -57,7 +60,7 @@ export function createChatTemplate(source: string, tokens: SpecialTokens = {}): 
       const variables = {
         ...options.variables,
         ...texts,
-        messages: messages.map(withTextContent),
+        messages: messages.map(normalise),
         add_generation_prompt: options.addGenerationPrompt ?? true,
         ...options.tools !== undefined && options.tools.length > 0 && { tools: options.tools },
       };
@@ -98,20 +101,36 @@ function parseTemplate(source: string): Template {
     throw new TextError("InvalidTemplate", `Cannot parse chat template: ${length}`);
   }
   try {
-    return new Template(source);
+    // Jinja reads every line ending as a line feed, this interpreter does not.
+    return new Template(source.replace(/\r\n?/g, "\n"));
   } catch (cause) {
     const message = `Cannot parse chat template: ${reason(cause)}`;
     throw new TextError("InvalidTemplate", message, { cause });
   }
 }
 
-function withTextContent(message: ChatMessage): ChatMessage {
-  const { content } = message;
-  if (content === undefined || content === null || typeof content === "string") return message;
-  return { ...message, content: content.map(textOf).join("\n") };
+/** Templates expect what transformers gives them: text as one string, tool arguments as objects. */
+function normalise(message: ChatMessage): ChatMessage {
+  const { content, tool_calls: calls } = message;
+  const text = Array.isArray(content) ? content.map(textOf).join("\n") : content ?? null;
+  return {
+    ...message,
+    content: text,
+    ...Array.isArray(calls) && { tool_calls: calls.map(withParsedArguments) },
+  };
+}
+
+function withParsedArguments(call: { function?: { arguments?: unknown } } | null): unknown {
+  const stated = call?.function?.arguments;
+  if (typeof stated !== "string") return call;
+  try {
+    return { ...call, function: { ...call?.function, arguments: JSON.parse(stated) } };
+  } catch {
+    return call;
+  }
 }
 
 function textOf(part: ContentPart): string {
-  if (part.type === "text" && typeof part.text === "string") return part.text;
+  if (part?.type === "text" && typeof part.text === "string") return part.text;
   throw new TextError("Unsupported", `Cannot render content that is not text: ${quote(part)}`);
 }

@@ -29,11 +29,12 @@ export function createTokenDecoder(decoder: DecoderStep | null | undefined): Tok
   return { bytes, leadingSpaces: steps.reduce((sum, step) => sum + leadingSpacesOf(step), 0) };
 }
 
-function flatten(step: DecoderStep, depth: number): DecoderStep[] {
+function flatten(step: DecoderStep | null, depth: number): DecoderStep[] {
+  if (typeof step?.type !== "string") throw unsupported(quote(step));
   if (step.type !== "Sequence") return [step];
   const steps = step["decoders"];
-  if (!Array.isArray(steps) || steps.length > 32 || depth > 4) throw unsupported(quote(step));
-  return steps.flatMap((inner) => flatten(inner as DecoderStep, depth + 1));
+  if (!Array.isArray(steps) || steps.length > 32 || depth > 2) throw unsupported(quote(step));
+  return steps.flatMap((inner) => flatten(inner, depth + 1));
 }
 
 function replacementsOf(step: DecoderStep): [string, string][] {

@@ -21,9 +21,6 @@ const decoder = z.looseObject({ type: z.string() });
 const tokenizerSchema = z.looseObject({
   model: z.looseObject({ vocab: vocabulary, merges: z.array(z.unknown()).optional() }),
   added_tokens: z.array(addedToken).max(MAX_TOKEN_ID).nullish(),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  post_processor: z.unknown(),
   decoder: decoder.nullish(),
 });
 
