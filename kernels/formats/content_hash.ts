@@ -31,8 +31,7 @@ export async function contentHash(files: readonly HashedFile[]): Promise<string>
   return `${whole ? "sha256" : "sha256-sampled"}:${hash.digest("hex")}`;
 }
 
-/** The ranges that a sampled hash reads of a file: header, strided samples, end. */
-export function sampledRanges(headerBytes: number, size: number): Range[] {
+function sampledRanges(headerBytes: number, size: number): Range[] {
   const ranges: Range[] = [[0, headerBytes]];
   for (let at = headerBytes; at < size; at += STRIDE) {
     ranges.push([at, Math.min(at + SAMPLE, size)]);
@@ -42,7 +41,7 @@ export function sampledRanges(headerBytes: number, size: number): Range[] {
 }
 
 /** Bytes from, to (exclusive). */
-export type Range = readonly [from: number, to: number];
+type Range = readonly [from: number, to: number];
 
 async function hashRanges(hash: Hash, path: string, ranges: readonly Range[]): Promise<void> {
   using file = await Deno.open(path);

@@ -52,12 +52,17 @@ export function invalidValue(error: z.ZodError, value: unknown): string {
   const path = issue?.path.map(String) ?? [];
   const found = path.reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], value);
   const complaint = issue?.message ?? "is invalid";
-  return `${path.join(".")}${path.length > 0 ? ": " : ""}${complaint}, got ${quote(found)}`;
+  const where = path.length > 0 ? `${path.join(".")}: ` : "";
+  return `${oneLine(`${where}${complaint}`)}, got ${quote(found)}`;
 }
 
-/** The message of a caught value, on one line. */
+/** The message of a caught value, on one line of at most 300 characters. */
 export function reason(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).replace(/\s*\n\s*/g, " ");
+  return oneLine(cause instanceof Error ? cause.message : String(cause));
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").slice(0, 300);
 }
 
 function kindOf(path: string): Deno.FileInfo | null {

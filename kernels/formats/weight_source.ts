@@ -55,7 +55,10 @@ export interface WeightSource {
    * which may lie in shared memory. Little-endian, row-major, as stored.
    */
   read(name: string, byteOffset: number, into: Uint8Array): void;
-  /** Content identity of the files; see {@link contentHash}. */
+  /**
+   * Content identity of the files: `sha256:` over every byte below 256 MiB in all, else `sha256-sampled:` over
+   * lengths, headers, 1 MiB at every 128 MiB and the last 1 MiB of each file. Reads them again.
+   */
   hash(): Promise<string>;
   /** Closes the files; later reads throw `Closed`. */
   close(): void;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { quote, TextError } from "./errors.ts";
+import { quote, reason, TextError } from "./errors.ts";
 
 /** Token ids stay below this bound, so that a hostile id cannot size a table. */
 export const MAX_TOKEN_ID = 1 << 22;
@@ -62,6 +62,6 @@ function parse<T>(schema: z.ZodType<T>, json: unknown, file: string): T {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const path = issue?.path.map(String).join(".") || "the file";
-  const fault = `${quote(path)} ${issue?.message ?? "is invalid"}`;
+  const fault = `${quote(path)} ${reason(issue?.message ?? "is invalid")}`;
   throw new TextError("InvalidTokenizer", `Cannot load ${file}: ${fault}`);
 }
