@@ -1,0 +1,33 @@
+import type { LlamaCpp } from "./rival.ts";
+import type { EngineSubject } from "./subject.ts";
+
+/** How far apart the rival's first two logits must be for its choice to count. */
+const leastMargin = 0.02;
+
+/** On how many prompts the engines were compared; `unsure` ones were too close to call. */
+export interface Agreement {
+  readonly agreed: number;
+  readonly unsure: number;
+}
+
+/** Compares greedy next tokens. Throws on the first sure one that differs. */
+export async function checkAgreement(
+  tandem: EngineSubject | null,
+  rival: LlamaCpp,
+  prompts: readonly number[][],
+): Promise<Agreement> {
+  let agreed = 0, unsure = 0;
+  for (const prompt of prompts) {
+    const { token, margin } = await rival.sureToken(prompt);
+    const answer = await tandem?.nextToken(prompt) ?? token;
+    if (answer === token) agreed++;
+    else if (margin < leastMargin) unsure++;
+    else {
+      throw new Error(
+        `Cannot compare speed, engines disagree after ${prompt.length} tokens: ` +
+          `${answer} and ${token} (margin ${margin.toFixed(3)})`,
+      );
+    }
+  }
+  return { agreed, unsure };
+}

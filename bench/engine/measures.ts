@@ -1,0 +1,55 @@
+import type { EngineSubject, Rate } from "./subject.ts";
+
+/** One thing to time on an engine. */
+export interface Measure {
+  readonly key: string;
+  run(subject: EngineSubject): Promise<Rate>;
+}
+
+const decode = (batch: number, tokens: number): Measure => ({
+  key: `decode_b${batch}`,
+  run: (subject) => subject.decode({ batch, promptLength: 128, tokens }),
+});
+
+const prefill = (length: number): Measure => ({
+  key: `prefill_${length}`,
+  run: (subject) => subject.prefill({ length }),
+});
+
+/** All measures, in the order of the report. */
+export const measures: readonly Measure[] = [
+  decode(1, 48),
+  decode(8, 32),
+  decode(32, 16),
+  prefill(128),
+  prefill(512),
+];
+
+/** Tokens per second of every subject, by measure, one sample a round. */
+export type Samples = Map<EngineSubject, Map<string, number[]>>;
+
+/**
+ * Runs all measures on all subjects in turn, in the reverse order of subjects every other round, so
+ * that none always runs on a warmer machine. A first round is not counted.
+ */
+export async function runRounds(
+  subjects: readonly EngineSubject[],
+  chosen: readonly Measure[],
+  rounds: number,
+  log: (line: string) => void,
+): Promise<Samples> {
+  const samples: Samples = new Map(
+    subjects.map((s) => [s, new Map(chosen.map((m) => [m.key, []]))]),
+  );
+  for (let round = 0; round <= rounds; round++) {
+    const order = round % 2 === 0 ? subjects : subjects.toReversed();
+    for (const measure of chosen) {
+      for (const subject of order) {
+        const { tokensPerSecond } = await measure.run(subject);
+        if (round > 0) samples.get(subject)!.get(measure.key)!.push(tokensPerSecond);
+      }
+    }
+    log(round === 0 ? "Warmed up" : `Round ${round} of ${rounds}`);
+  }
+  return samples;
+}

@@ -1,0 +1,3 @@
+/** Engines to measure against, run as child processes of Node. */
+export { installRivals } from "./install.ts";
+export { JsonLineChild } from "./child.ts";
