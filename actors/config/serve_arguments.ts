@@ -1,0 +1,194 @@
+import { parseArgs } from "node:util";
+import { ConfigError } from "./errors.ts";
+import { parseSize } from "./size.ts";
+import type { LogLevel } from "./types.ts";
+
+/** What `deno task serve` was told; what is absent is left to the configuration and its defaults. */
+export interface ServeOptions {
+  /** Path of a `tandem.json`. */
+  readonly config?: string;
+  /** Folders, small to giant. */
+  readonly models: readonly string[];
+  /** What clients call the models. */
+  readonly family?: string;
+  /** Address to listen on. */
+  readonly host?: string;
+  /** 0 = any free port. */
+  readonly port?: number;
+  /** Threads of each device. */
+  readonly threads?: number;
+  /** Path of a file of API keys. */
+  readonly keys?: string;
+  /** Most tokens of one sequence. */
+  readonly context?: number;
+  /** Bytes a replica. */
+  readonly kvCache?: number;
+  /** How much is logged. */
+  readonly logLevel?: LogLevel;
+}
+
+/** What the arguments of `deno task serve` ask for. */
+export type ServeCommand =
+  | { readonly kind: "serve"; readonly options: ServeOptions }
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "version" };
+
+const options = {
+  config: { type: "string" },
+  model: { type: "string", multiple: true },
+  family: { type: "string" },
+  host: { type: "string" },
+  port: { type: "string" },
+  threads: { type: "string" },
+  keys: { type: "string" },
+  context: { type: "string" },
+  "kv-cache": { type: "string" },
+  "log-level": { type: "string" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean", short: "v" },
+} as const;
+
+const logLevels: readonly string[] = ["debug", "info", "warn", "error", "silent"];
+
+const help = `Serve a family of models, small to giant, over the OpenAI API.
+
+Usage: deno task serve [options]
+
+  Without options: the bundled family zoo at http://127.0.0.1:8080.
+
+What to serve
+  --config FILE     A tandem.json with families, devices, limits and keys
+  --model DIR       A model's folder (config.json, tokenizer.json, safetensors);
+                    give it several times, small to giant, for a cascade
+  --family NAME     What clients call the models of --model
+
+Where
+  --host HOST       Address to listen on (127.0.0.1); any other needs keys
+  --port N          Port to listen on (8080); 0 = any free one
+  --keys FILE       API keys, one a line; or TANDEM_API_KEYS=key,key
+
+With what
+  --threads N       Threads to compute with (one a core)
+  --context N       Most tokens of one sequence (what the model was trained for)
+  --kv-cache SIZE   Key-value cache of one replica, such as 512MiB
+
+  --log-level L     debug, info, warn, error or silent (info)
+  -h, --help        Show this
+  -v, --version     Show the version
+
+Examples
+  deno task serve
+  deno task serve --model ./small --model ./giant --family ours
+  deno task serve --config tandem.json --port 9000
+`;
+
+/** Reads the arguments of `deno task serve`. Throws `ConfigError` `Usage` with one line. */
+export function parseServeArguments(args: readonly string[]): ServeCommand {
+  const { values, tokens } = parseArgs({
+    args: [...args],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  for (const token of tokens) check(token);
+  if (values.help) return { kind: "help", text: help };
+  if (values.version) return { kind: "version" };
+  return { kind: "serve", options: serveOptions(values) };
+}
+
+type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
+
+function check(token: Token): void {
+  if (token.kind === "positional") {
+    const hint = "a model's folder is given as --model DIR";
+    throw usage(`Cannot use an argument that is no option (${hint}): ${token.value}`);
+  }
+  if (token.kind !== "option") return;
+  if (!Object.hasOwn(options, token.name)) {
+    const close = nearest(token.name, Object.keys(options));
+    const hint = close === null ? "see --help" : `did you mean --${close}?`;
+    throw usage(`Cannot use an unknown option (${hint}): ${token.rawName}`);
+  }
+  const { type } = options[token.name as keyof typeof options];
+  const bare = token.value === undefined || token.value === "" ||
+    (!token.inlineValue && token.value.startsWith("--"));
+  if (type === "string" && bare) {
+    throw usage(`Cannot use an option without its value: ${token.rawName}`);
+  }
+  if (type === "boolean" && token.value !== undefined) {
+    throw usage(`Cannot give ${token.rawName} a value: ${token.value}`);
+  }
+}
+
+function serveOptions(values: Readonly<Record<string, unknown>>): ServeOptions {
+  const text = (name: string) => values[name] as string | undefined;
+  const models = (values["model"] ?? []) as string[];
+  if (values["config"] !== undefined && models.length > 0) {
+    throw usage(`Cannot use --model together with --config: ${models[0]}`);
+  }
+  if (values["family"] !== undefined && models.length === 0) {
+    throw usage(`Cannot use --family without --model: ${values["family"]}`);
+  }
+  return {
+    models,
+    ...given("config", text("config")),
+    ...given("family", text("family")),
+    ...given("host", text("host")),
+    ...given("port", whole("--port", text("port"), 0, 65_535)),
+    ...given("threads", whole("--threads", text("threads"), 1, 1024)),
+    ...given("keys", text("keys")),
+    ...given("context", whole("--context", text("context"), 1, Number.MAX_SAFE_INTEGER)),
+    ...given("kvCache", bytes("--kv-cache", text("kv-cache"))),
+    ...given("logLevel", level(text("log-level"))),
+  };
+}
+
+function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
+}
+
+function whole(option: string, text: string | undefined, low: number, high: number) {
+  if (text === undefined) return undefined;
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= low && value <= high) return value;
+  const range = high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`;
+  throw usage(`Cannot use ${option}, it must be a whole number ${range}: ${text}`);
+}
+
+function bytes(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = parseSize(text);
+  if (value !== null && value >= 1) return value;
+  throw usage(`Cannot use ${option}, it must be a size such as 4GiB or 512MB: ${text}`);
+}
+
+function level(text: string | undefined): LogLevel | undefined {
+  if (text === undefined || logLevels.includes(text)) return text as LogLevel | undefined;
+  throw usage(`Cannot use --log-level, it must be one of ${logLevels.join(", ")}: ${text}`);
+}
+
+function nearest(word: string, candidates: readonly string[]): string | null {
+  const ranked = candidates.map((candidate) => ({ candidate, edits: distance(word, candidate) }))
+    .sort((a, b) => a.edits - b.edits)[0];
+  return ranked !== undefined && ranked.edits <= Math.max(2, word.length / 3)
+    ? ranked.candidate
+    : null;
+}
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= Math.min(a.length, 64); i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(swap, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+function usage(message: string): ConfigError {
+  return new ConfigError("Usage", message.replaceAll(/\s+/g, " "));
+}

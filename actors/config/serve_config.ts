@@ -1,0 +1,59 @@
+import { resolve } from "node:path";
+import { configFromModels, loadConfig } from "./load.ts";
+import type { ServeOptions } from "./serve_arguments.ts";
+import type { Config } from "./types.ts";
+
+/** The family that is served when none is named. */
+export interface BundledFamily {
+  /** What clients call it. */
+  readonly name: string;
+  /** Folders, small to giant. */
+  readonly models: readonly string[];
+  /** The file of the thresholds. */
+  readonly calibration?: string;
+}
+
+/**
+ * The configuration that the arguments stand for: their file, or a family of their models, or the bundled
+ * one; then single options over it. Throws `ConfigError`.
+ */
+export async function resolveServeConfig(
+  options: ServeOptions,
+  bundled: BundledFamily,
+): Promise<Config> {
+  const base = await baseConfig(options, bundled);
+  const { threads, context, kvCache, host, port, keys, logLevel } = options;
+  return {
+    ...base,
+    devices: base.devices.map((device) => ({ ...device, ...given({ threads }) })),
+    families: base.families.map((family) => ({
+      ...family,
+      levels: family.levels.map((level) => ({ ...level, ...given({ context, kvCache }) })),
+    })),
+    listen: { ...base.listen, ...given({ host, port }) },
+    ...given({ keys: keys === undefined ? undefined : resolve(keys), logLevel }),
+  };
+}
+
+async function baseConfig(options: ServeOptions, bundled: BundledFamily): Promise<Config> {
+  const { family, models } = options;
+  if (models.length > 0) return configFromModels(models, given({ family }));
+  const { name, calibration } = bundled;
+  const zoo = configFromModels(bundled.models, { family: name, ...given({ calibration }) });
+  if (options.config === undefined) return zoo;
+  const config = await loadConfig(options.config);
+  if (config.families.length > 0) return config;
+  const device = config.devices[0]!.name;
+  const families = zoo.families.map((family) => ({
+    ...family,
+    levels: family.levels.map((level) => ({ ...level, device })),
+  }));
+  return { ...config, families };
+}
+
+type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function given<T extends object>(values: T): Given<T> {
+  const present = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as Given<T>;
+}
