@@ -6,3 +6,4 @@ export * from "./backend.ts";
 export * from "./errors.ts";
 export * from "./models/mod.ts";
 export * from "./formats/mod.ts";
+export * from "./text/mod.ts";

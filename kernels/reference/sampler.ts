@@ -1,5 +1,5 @@
 /** The sampler in plain TypeScript: the steps of Hugging Face's logits processors, in their order. */
-import { uniform } from "../sampling/rng.ts";
+import { uniform } from "../sampling/mod.ts";
 import { highest, softmax } from "./operations.ts";
 
 /** One row of `SamplerInputs.controls` and `.integers`, by name. */

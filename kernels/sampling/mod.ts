@@ -1,0 +1,2 @@
+/** What all samplers share. */
+export { uniform } from "./rng.ts";
