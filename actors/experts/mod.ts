@@ -1,0 +1,54 @@
+/**
+ * Expert shards: some experts of a mixture, held by an actor of their own.
+ * @module
+ */
+import {
+  type Backend,
+  ExpertShard,
+  openModelFolder,
+  parseModelSpec,
+  type Range,
+} from "../../kernels/mod.ts";
+import { type ActorDefinition, defineActor } from "../../runtime/mod.ts";
+import type { ExpertShardProtocol } from "../protocol.ts";
+
+/** What an expert shard is made of. */
+export interface ExpertShardArgs {
+  /** The model's folder. */
+  readonly model: string;
+  readonly layers: Range;
+  readonly experts: Range;
+  /** Most tokens of one request. */
+  readonly tokens: number;
+  /** Most bytes of device memory. */
+  readonly maxBytes: number;
+}
+
+interface ExpertShardState {
+  readonly backend: Backend;
+  readonly shard: ExpertShard;
+}
+
+/** A kind of actor that holds experts on the device that makes its backend. */
+export function defineExpertShard(
+  device: { createBackend(maxBytes: number): Promise<Backend> },
+): ActorDefinition<ExpertShardProtocol, ExpertShardState, ExpertShardArgs> {
+  return defineActor<ExpertShardProtocol, ExpertShardState, ExpertShardArgs>({
+    kind: "experts",
+    start: async (_context, args) => {
+      const folder = openModelFolder(args.model);
+      const backend = await device.createBackend(args.maxBytes);
+      try {
+        const shard = new ExpertShard(backend, parseModelSpec(folder.config), folder.weights, args);
+        return { backend, shard };
+      } catch (error) {
+        backend.close();
+        throw error;
+      } finally {
+        folder.close();
+      }
+    },
+    stop: ({ backend }) => backend.close(),
+    receive: { apply: ({ shard }, request) => shard.apply(request) },
+  });
+}

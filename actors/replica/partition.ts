@@ -1,0 +1,92 @@
+import {
+  type Backend,
+  type Capacity,
+  type ExpertRequest,
+  ModelPartition,
+  openModelFolder,
+  parseModelSpec,
+  type Range,
+  type RemoteExperts,
+} from "../../kernels/mod.ts";
+import {
+  type ActorDefinition,
+  type ActorRef,
+  type Context,
+  defineActor,
+} from "../../runtime/mod.ts";
+import type { ExpertShardProtocol, PartitionProtocol } from "../protocol.ts";
+
+/** What a partition is made of. */
+export interface PartitionArgs {
+  /** The model's folder. */
+  readonly model: string;
+  readonly layers: Range;
+  readonly capacity: Capacity;
+  readonly pages: number;
+  readonly pageSize: number;
+  readonly kvDtype: "f32" | "f16";
+  /** Most bytes of device memory. */
+  readonly maxBytes: number;
+  /** Experts held here; absent = all. */
+  readonly localExperts?: Range;
+  /** Addresses of the expert shards that hold the others. */
+  readonly expertShards?: readonly string[];
+}
+
+/** The compute device that a partition or expert shard is placed on. */
+export interface Device {
+  readonly name: string;
+  /** Makes a backend that allocates at most `maxBytes`. */
+  createBackend(maxBytes: number): Promise<Backend>;
+}
+
+interface PartitionState {
+  readonly backend: Backend;
+  readonly partition: ModelPartition;
+}
+
+/** A kind of actor that holds a range of layers on `device`. */
+export function definePartition(
+  device: Device,
+): ActorDefinition<PartitionProtocol, PartitionState, PartitionArgs> {
+  return defineActor<PartitionProtocol, PartitionState, PartitionArgs>({
+    kind: "partition",
+    start: async (context, args) => {
+      const folder = openModelFolder(args.model);
+      const backend = await device.createBackend(args.maxBytes);
+      try {
+        const remoteExperts = askShards(context, args.expertShards ?? []);
+        const partition = ModelPartition.load(
+          backend,
+          parseModelSpec(folder.config),
+          folder.weights,
+          {
+            ...args,
+            ...(remoteExperts && { remoteExperts }),
+          },
+        );
+        return { backend, partition };
+      } catch (error) {
+        backend.close();
+        throw error;
+      } finally {
+        folder.close();
+      }
+    },
+    stop: ({ backend }) => backend.close(),
+    receive: { step: ({ partition }, step) => partition.step(step) },
+  });
+}
+
+/** Asks every shard for its part of the sum; the order of summation is that of the addresses. */
+function askShards(context: Context, addresses: readonly string[]): RemoteExperts | undefined {
+  if (addresses.length === 0) return undefined;
+  const shards: ActorRef<ExpertShardProtocol>[] = addresses.map((address) =>
+    context.system.ref(address)
+  );
+  return async (request: ExpertRequest) => {
+    const [sum, ...rest] = await Promise.all(shards.map((shard) => shard.ask("apply", request)));
+    for (const part of rest) part.forEach((value, i) => sum![i]! += value);
+    return sum!;
+  };
+}

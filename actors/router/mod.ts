@@ -1,0 +1,22 @@
+/**
+ * Routers: the confidence cascade over a family's levels, its calibration file and the fit of its thresholds.
+ * @module
+ */
+export {
+  type Calibration,
+  CALIBRATION_VERSION,
+  CalibrationError,
+  matchCalibration,
+  parseCalibration,
+} from "./calibration.ts";
+export { isHopeless, lowQuantile } from "./confidence.ts";
+export {
+  fitThresholds,
+  type LabelledItem,
+  type OperatingPoint,
+  type Outcome,
+  replay,
+} from "./fit.ts";
+export { Level, type StreamControl } from "./level.ts";
+export { activeParameters, type LevelModel, openLevelModel } from "./level_model.ts";
+export { type Family, Router } from "./router.ts";

@@ -1,0 +1,135 @@
+import { ActorError, type Context, defineActor } from "../../runtime/mod.ts";
+import type {
+  FamilyStatus,
+  GenerateEvent,
+  GenerateRequest,
+  RouterProtocol,
+  Visit,
+} from "../protocol.ts";
+import { Answer } from "./answer.ts";
+import type { Level, StreamControl } from "./level.ts";
+import { refuse } from "./level_model.ts";
+import type { TextPiece } from "./text_stream.ts";
+
+/** A family as its router serves it. */
+export interface Family {
+  readonly name: string;
+  /** Small to giant. */
+  readonly levels: readonly Level[];
+  /** Quantile of the token log-probabilities that is the confidence. */
+  readonly q: number;
+}
+
+interface RouterState extends Family {
+  running: number;
+  finished: number;
+  failed: number;
+  readonly answered: Map<string, number>;
+}
+
+/**
+ * A family's confidence router: asks small levels first and escalates what they are unsure of. An answer
+ * that may still be escalated is held back until it is accepted; the last level's is streamed as it comes.
+ */
+export const Router = defineActor<RouterProtocol, RouterState, Family>({
+  kind: "router",
+  concurrent: ["status"],
+  start: (context, family) => {
+    for (const level of family.levels) level.watch(context.system);
+    return { ...family, running: 0, finished: 0, failed: 0, answered: new Map() };
+  },
+  receive: {
+    async *generate(state, request, context) {
+      state.running++;
+      try {
+        yield* cascade(state, request, context);
+        state.finished++;
+      } catch (error) {
+        if (!(error instanceof ActorError) || error.code !== "Cancelled") state.failed++;
+        throw error;
+      } finally {
+        state.running--;
+      }
+    },
+    status: async (
+      { name, levels, running, finished, failed, answered },
+    ): Promise<FamilyStatus> => ({
+      family: name,
+      ready: levels.every((level) => level.alive),
+      levels: await Promise.all(levels.map((level) => level.summary())),
+      requests: { running, finished, failed },
+      answered: Object.fromEntries(answered),
+    }),
+  },
+});
+
+async function* cascade(
+  state: RouterState,
+  request: GenerateRequest,
+  context: Context<RouterProtocol>,
+): AsyncGenerator<GenerateEvent> {
+  const seed = request.sampling.seed ?? Math.floor(context.rng.next() * 2 ** 53);
+  const path: Visit[] = [];
+  for (const level of route(state, request)) {
+    const threshold = request.level === undefined ? level.threshold : null;
+    const answer = new Answer(level, request, { q: state.q, threshold });
+    const started = context.clock.monotonic();
+    const visit = (): Visit => ({
+      level: level.name,
+      confidence: answer.confidence,
+      threshold,
+      outcome: answer.accepted ? "accepted" : "escalated",
+      tokens: answer.completionTokens,
+      milliseconds: context.clock.monotonic() - started,
+    });
+    if (threshold === null) yield* textEvents(answer.pieces(seed, context));
+    else {
+      const pieces = await collect(answer, seed, context);
+      if (!answer.accepted) {
+        path.push(visit());
+        continue;
+      }
+      yield* textEvents(pieces);
+    }
+    path.push(visit());
+    state.answered.set(level.name, (state.answered.get(level.name) ?? 0) + 1);
+    yield endEvent(answer, level, path);
+    return;
+  }
+}
+
+/** The levels that a request may visit; the last of them accepts whatever it answers. */
+function route({ name, levels }: Family, { level }: GenerateRequest): readonly Level[] {
+  if (level === undefined) return levels.filter((candidate) => candidate.used);
+  const direct = levels.find((candidate) => candidate.name === level);
+  if (direct) return [direct];
+  const known = levels.map((candidate) => `${name}/${candidate.name}`).join(", ");
+  return refuse(`Cannot find model ${name}/${level} among: ${name}, ${known}`, {
+    status: 404,
+    code: "model_not_found",
+    param: "model",
+  });
+}
+
+async function collect(answer: Answer, seed: number, control: StreamControl): Promise<TextPiece[]> {
+  const pieces: TextPiece[] = [];
+  for await (const piece of answer.pieces(seed, control)) pieces.push(piece);
+  return pieces;
+}
+
+async function* textEvents(
+  pieces: AsyncIterable<TextPiece> | Iterable<TextPiece>,
+): AsyncGenerator<GenerateEvent> {
+  for await (const { text, tokens } of pieces) {
+    if (text !== "" || tokens.length > 0) yield { type: "text", text, tokens };
+  }
+}
+
+function endEvent(answer: Answer, level: Level, path: readonly Visit[]): GenerateEvent {
+  return {
+    type: "end",
+    finish: answer.finish,
+    usage: { promptTokens: answer.promptTokens, completionTokens: answer.completionTokens },
+    route: { level: level.name, confidence: answer.confidence, path },
+  };
+}
