@@ -12,8 +12,8 @@ export interface Agreement {
 
 /** Compares greedy next tokens. Throws on the first sure one that differs. */
 export async function checkAgreement(
-  tandem: EngineSubject | null,
-  rival: LlamaCpp,
+  tandem: Pick<EngineSubject, "nextToken"> | null,
+  rival: Pick<LlamaCpp, "sureToken">,
   prompts: readonly number[][],
 ): Promise<Agreement> {
   let agreed = 0, unsure = 0;

@@ -9,7 +9,7 @@ export interface PreparedModel {
   readonly gguf: string;
 }
 
-const cache = new URL("../.cache/", import.meta.url).pathname;
+const defaultCache = new URL("../.cache/", import.meta.url).pathname;
 const seed = 1;
 
 /**
@@ -19,7 +19,11 @@ const seed = 1;
 const revision = 1;
 
 /** The random-weight model of a shape, from the cache or written now. */
-export function prepareModel(shape: ModelShape, log: (line: string) => void): PreparedModel {
+export function prepareModel(
+  shape: ModelShape,
+  log: (line: string) => void,
+  cache: string = defaultCache,
+): PreparedModel {
   const base = `${cache}${shapeKey(shape)}`;
   const prepared = { folder: base, gguf: `${base}.gguf` };
   if (exists(prepared.folder) && exists(prepared.gguf)) return prepared;
