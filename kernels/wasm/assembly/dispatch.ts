@@ -1,0 +1,85 @@
+/** Which function plans and which executes each op. A plan says how many chunks there are to claim. */
+import { Op, Word } from "./opcodes";
+import { liveRows, word } from "./vector";
+import { matmul, pack, planMatmul, planPack } from "./matmul";
+import { activate, add, clear, embed, gather, norm, planColumns, planNorm } from "./elementwise";
+import { attend, planAttend, rotate } from "./attention";
+import {
+  combine, groupActivate, groupMatmul, groupPack, planGroup, planGroupMatmul, planGroups, route,
+} from "./experts";
+import { draw, planSegment, segment } from "./sample";
+import { planSeal, seal } from "./weights";
+
+export function plan(op: usize): i32 {
+  switch (word(op, Word.Opcode)) {
+    case Op.Pack:
+      return planPack(op);
+    case Op.Matmul:
+      return planMatmul(op);
+    case Op.Norm:
+      return planNorm(op);
+    case Op.Activate:
+    case Op.Add:
+    case Op.AddGated:
+      return planColumns(op);
+    case Op.Attend:
+      return planAttend(op);
+    case Op.Group:
+      return planGroup(op);
+    case Op.GroupPack:
+    case Op.GroupActivate:
+      return planGroups(op);
+    case Op.GroupMatmul:
+      return planGroupMatmul(op);
+    case Op.Segment:
+      return planSegment(op);
+    case Op.Seal:
+      return planSeal(op);
+    default:
+      return liveRows(op);
+  }
+}
+
+export function execute(op: usize, chunk: i32, thread: i32): void {
+  switch (word(op, Word.Opcode)) {
+    case Op.Pack:
+      return pack(op, chunk);
+    case Op.Matmul:
+      return matmul(op, chunk, thread);
+    case Op.Embed:
+      return embed(op, chunk);
+    case Op.Norm:
+      return norm(op, chunk);
+    case Op.Activate:
+      return activate(op, chunk);
+    case Op.Rotate:
+      return rotate(op, chunk);
+    case Op.Attend:
+      return attend(op, chunk, thread);
+    case Op.Route:
+      return route(op, chunk);
+    case Op.GroupPack:
+      return groupPack(op, chunk);
+    case Op.GroupMatmul:
+      return groupMatmul(op, chunk, thread);
+    case Op.GroupActivate:
+      return groupActivate(op, chunk);
+    case Op.Combine:
+      return combine(op, chunk);
+    case Op.Add:
+    case Op.AddGated:
+      return add(op, chunk);
+    case Op.Clear:
+      return clear(op, chunk);
+    case Op.Gather:
+      return gather(op, chunk);
+    case Op.Segment:
+      return segment(op, chunk);
+    case Op.Draw:
+      return draw(op, chunk, thread);
+    case Op.Seal:
+      return seal(op, chunk, thread);
+    default:
+      unreachable();
+  }
+}

@@ -1,0 +1,1 @@
+export { start, work } from "./control";

@@ -1,0 +1,85 @@
+import type { MemoryUse } from "../backend.ts";
+import { KernelError } from "../errors.ts";
+import { HEAP_BASE } from "./assembly/opcodes.ts";
+
+const PAGE = 65536;
+const GROWTH = 16 * 2 ** 20;
+const ALIGNMENT = 64;
+
+/** Most bytes that one 32-bit WebAssembly memory can have. */
+export const MAX_MEMORY_BYTES = 4 * 2 ** 30;
+
+/** One shared memory that only ever grows; everything in it lives until the backend is closed. */
+export class Heap {
+  readonly memory: WebAssembly.Memory;
+  readonly #limit: number;
+  #top = HEAP_BASE;
+  #words: Uint32Array<ArrayBufferLike> = new Uint32Array();
+
+  constructor(maxBytes: number) {
+    this.#limit = Math.floor(Math.min(maxBytes, MAX_MEMORY_BYTES) / PAGE) * PAGE;
+    if (!(this.#limit > HEAP_BASE)) {
+      throw new KernelError("InvalidArgument", `Cannot create a memory of maxBytes: ${maxBytes}`);
+    }
+    const maximum = this.#limit / PAGE;
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+  }
+
+  get use(): MemoryUse {
+    return { used: this.#top, limit: this.#limit };
+  }
+
+  /** Address of `bytes` zeroed bytes, aligned to a cache line. */
+  allocate(bytes: number, label: string): number {
+    const address = this.#top;
+    const top = address + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    if (!(top <= this.#limit)) throw this.#outOfMemory(bytes, label);
+    this.#grow(top, bytes, label);
+    this.#top = top;
+    return address;
+  }
+
+  /** All of the memory as 32-bit words; index by address / 4. */
+  words(): Uint32Array<ArrayBufferLike> {
+    const { buffer } = this.memory;
+    if (this.#words.byteLength !== buffer.byteLength) this.#words = new Uint32Array(buffer);
+    return this.#words;
+  }
+
+  bytes(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, address, length);
+  }
+
+  floats(address: number, length: number): Float32Array {
+    return new Float32Array(this.memory.buffer, address, length);
+  }
+
+  ints(address: number, length: number): Int32Array {
+    return new Int32Array(this.memory.buffer, address, length);
+  }
+
+  #grow(top: number, bytes: number, label: string): void {
+    const size = this.memory.buffer.byteLength;
+    if (top <= size) return;
+    const wanted = Math.min(this.#limit, Math.max(top, size + GROWTH));
+    try {
+      this.memory.grow(Math.ceil((wanted - size) / PAGE));
+    } catch {
+      throw this.#outOfMemory(bytes, label);
+    }
+  }
+
+  #outOfMemory(bytes: number, label: string): KernelError {
+    const left = megabytes(this.#limit - this.#top);
+    return new KernelError(
+      "OutOfMemory",
+      `Cannot allocate ${label}: ${megabytes(bytes)} MB asked, ${left} MB left of ${
+        megabytes(this.#limit)
+      } MB`,
+    );
+  }
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}

@@ -1,0 +1,7 @@
+/**
+ * The backend for CPUs: WebAssembly SIMD kernels over one shared memory, run by a pool of threads.
+ *
+ * @module
+ */
+export { createWasmBackend, type WasmBackendOptions } from "./backend.ts";
+export { createWasmThreads, type WasmThreads } from "./threads.ts";

@@ -1,0 +1,347 @@
+import {
+  type AttentionShape,
+  type ExpertChoice,
+  type ExpertWeights,
+  type KvCache,
+  type LinearOptions,
+  type Placement,
+  type Recorder,
+  type RotaryWeights,
+  type SamplerInputs,
+  type SamplerOutputs,
+  type Tensor,
+  TOP_LOGPROBS,
+} from "../backend.ts";
+import { KernelError } from "../errors.ts";
+import { shapes } from "../shapes.ts";
+import { Op, ROWS_SAMPLES, ROWS_TOKENS, Stored, type Word } from "./assembly/opcodes.ts";
+import type { WasmKvCache, WasmTensor } from "./tensor.ts";
+
+/** One entry of an op list: its opcode, and values by word; `Scale` is a float. */
+export interface Step {
+  readonly opcode: Op;
+  readonly words: Partial<Record<keyof typeof Word, number>>;
+}
+
+/** What a recorder needs of its backend. */
+export interface Arena {
+  /** The memory behind a handle; throws for foreign handles. */
+  resolve(handle: Tensor): WasmTensor;
+  cache(cache: KvCache): WasmKvCache;
+  /** Address of the descriptor of a tensor used as a stack of matrices. */
+  weight(tensor: Tensor): number;
+  /** Address of a region of at least `bytes` that steps of one name may overwrite. */
+  region(name: "packed" | "hidden" | "inner" | "groups" | "summaries", bytes: number): number;
+  /** Makes sure that each thread has `bytes` of its own. */
+  threadScratch(bytes: number): void;
+}
+
+const SEGMENT = 2048;
+const SUMMARY_BYTES = 32;
+
+/** Lowers operations to steps. */
+export class WasmRecorder implements Recorder {
+  readonly steps: Step[] = [];
+  readonly weights = new Set<WasmTensor>();
+  readonly capacity = { tokens: Infinity, samples: Infinity };
+  length = 0;
+  readonly #arena: Arena;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  embed(out: Tensor, table: Tensor, ids: Tensor): void {
+    shapes.embed(out, table, ids);
+    this.#floats("embed", out);
+    this.#op(Op.Embed, out, { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) });
+  }
+
+  rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {
+    shapes.rmsNorm(out, x, weight);
+    this.#floats("rmsNorm", out, x, weight);
+    const n = x.shape.at(-1)!;
+    const parts = this.#arena.resolve(x).width / n;
+    const words = { Out: this.#at(out), X: this.#at(x), Weight: this.#at(weight) };
+    this.#op(Op.Norm, out, { ...words, N: n, A: x.shape.length > 1 ? parts : 1, Scale: eps });
+  }
+
+  linear(out: Tensor, x: Tensor, weight: Tensor, options: LinearOptions = {}): void {
+    shapes.linear(out, x, weight, options.bias);
+    this.#floats("linear", out, x);
+    this.length++;
+    const bias = options.bias ? this.#at(options.bias) : 0;
+    this.#product(this.#at(out), x, weight, { Bias: bias, Flags: options.add ? 1 : 0 });
+  }
+
+  swiglu(out: Tensor, x: Tensor, gateUp: Tensor): void {
+    shapes.swiglu(out, x, gateUp);
+    this.#floats("swiglu", out, x);
+    const hidden = this.#arena.region("hidden", out.byteLength * 2);
+    this.#product(hidden, x, gateUp, {});
+    this.#op(Op.Activate, out, { Out: this.#at(out), X: hidden, N: out.shape[1]! });
+  }
+
+  rotateAppend(
+    qkv: Tensor,
+    cache: KvCache,
+    layer: number,
+    shape: AttentionShape,
+    rotary: RotaryWeights,
+    placement: Placement,
+  ): void {
+    shapes.attention(qkv, cache, layer, shape);
+    const { table, qNorm, kNorm } = rotary;
+    this.#floats("rotateAppend", qkv, table, ...[qNorm, kNorm].filter((t) => t !== undefined));
+    if (table.shape[1] !== shape.headDim) throw mismatch("rotateAppend", table, qkv);
+    this.#op(Op.Rotate, qkv, {
+      ...this.#paged(qkv, cache, layer, shape, placement),
+      Weight: this.#at(table),
+      Bias: qNorm ? this.#at(qNorm) : 0,
+      T: kNorm ? this.#at(kNorm) : 0,
+      U: table.shape[0]!,
+      Scale: rotary.eps,
+    });
+  }
+
+  attention(
+    out: Tensor,
+    qkv: Tensor,
+    cache: KvCache,
+    layer: number,
+    shape: AttentionShape,
+    placement: Placement,
+  ): void {
+    shapes.attention(qkv, cache, layer, shape);
+    this.#floats("attention", out, qkv);
+    const { heads, kvHeads, headDim, window } = shape;
+    if (out.shape[1] !== heads * headDim) throw mismatch("attention", out, qkv);
+    const group = heads / kvHeads;
+    const dims = Math.ceil(headDim / 8) * 8;
+    const slots = Math.ceil(cache.spec.pageSize / 8) * 8;
+    this.#arena.threadScratch(group * (2 * dims + slots + 2) * 4);
+    this.#op(Op.Attend, qkv, {
+      ...this.#paged(qkv, cache, layer, shape, placement),
+      Out: this.#at(out),
+      U: window ?? 0,
+    });
+  }
+
+  route(choice: ExpertChoice, x: Tensor, gate: Tensor, options: { normalise: boolean }): void {
+    shapes.route(choice, x, gate);
+    this.#floats("route", x, choice.weights);
+    const experts = gate.shape[0]!;
+    const scores = this.#arena.region("hidden", x.shape[0]! * experts * 4);
+    this.#product(scores, x, gate, {});
+    this.#op(Op.Route, x, {
+      Out: this.#at(choice.experts),
+      P: this.#at(choice.weights),
+      X: scores,
+      N: experts,
+      K: choice.experts.shape[1]!,
+      Flags: options.normalise ? 1 : 0,
+    });
+  }
+
+  experts(out: Tensor, x: Tensor, choice: ExpertChoice, experts: ExpertWeights): void {
+    shapes.experts(out, x, experts);
+    this.#floats("experts", out, x, choice.weights);
+    const [, dim, ffn] = experts.down.shape as [number, number, number];
+    const topK = choice.experts.shape[1]!;
+    const entries = x.shape[0]! * topK;
+    const { region } = this.#arena;
+    const packed = region("packed", entries * dim * 4);
+    const hidden = region("hidden", entries * 2 * ffn * 4);
+    const inner = region("inner", entries * ffn * 4);
+    const groups = this.#groups(experts, entries);
+    const gateUp = this.#weight(experts.gateUp);
+    const down = this.#weight(experts.down);
+    const { P } = groups;
+    this.#step(Op.Group, x, { ...groups, X: this.#at(choice.experts), K: topK });
+    this.#step(Op.GroupPack, x, {
+      ...groups,
+      X: this.#at(x),
+      Out: packed,
+      K: dim,
+      Weight: gateUp,
+    });
+    this.#step(Op.GroupMatmul, x, {
+      P,
+      X: packed,
+      Out: hidden,
+      N: 2 * ffn,
+      K: dim,
+      Weight: gateUp,
+    });
+    this.#step(Op.GroupActivate, x, { P, X: hidden, Out: inner, K: ffn, Weight: down });
+    this.#step(Op.GroupMatmul, x, { P, X: inner, Out: packed, N: dim, K: ffn, Weight: down });
+    this.#op(Op.Combine, x, {
+      Out: this.#at(out),
+      X: packed,
+      N: dim,
+      K: topK,
+      Q: groups.Q,
+      T: this.#at(choice.weights),
+    });
+  }
+
+  add(out: Tensor, x: Tensor): void {
+    shapes.same("add", out, x);
+    this.#floats("add", out, x);
+    this.#op(Op.Add, out, { Out: this.#at(out), X: this.#at(x), N: this.#width(out) });
+  }
+
+  addGated(out: Tensor, x: Tensor, gate: Tensor): void {
+    shapes.same("addGated", out, x);
+    this.#floats("addGated", out, x, gate);
+    if (gate.shape[1] !== 1 || gate.rows !== out.rows) throw mismatch("addGated", out, gate);
+    const words = { Out: this.#at(out), X: this.#at(x), P: this.#at(gate) };
+    this.#op(Op.AddGated, out, { ...words, N: this.#width(out) });
+  }
+
+  clear(out: Tensor): void {
+    this.#op(Op.Clear, out, { Out: this.#at(out), N: this.#width(out) });
+  }
+
+  gather(out: Tensor, x: Tensor, indices: Tensor): void {
+    shapes.gather(out, x, indices);
+    this.#floats("gather", out, x);
+    const words = { Out: this.#at(out), X: this.#at(x), P: this.#at(indices) };
+    this.#op(Op.Gather, out, { ...words, N: this.#width(out), A: x.shape[0]! });
+  }
+
+  sample(outputs: SamplerOutputs, logits: Tensor, inputs: SamplerInputs): void {
+    checkSampler(outputs, logits, inputs);
+    const vocabulary = logits.shape[1]!;
+    const parts = Math.ceil(vocabulary / SEGMENT);
+    this.#arena.threadScratch(vocabulary * 12 + 32768);
+    const words = {
+      X: this.#at(logits),
+      N: vocabulary,
+      P: this.#arena.region("summaries", logits.shape[0]! * parts * SUMMARY_BYTES),
+    };
+    this.#step(Op.Segment, logits, words);
+    this.#op(Op.Draw, logits, {
+      ...words,
+      Q: this.#at(inputs.controls),
+      R: this.#at(inputs.integers),
+      S: this.#at(inputs.history),
+      A: inputs.history.shape[0]!,
+      Out: this.#at(outputs.tokens),
+      T: this.#at(outputs.stats),
+      U: this.#at(outputs.topTokens),
+      V: this.#at(outputs.topLogprobs),
+      B: TOP_LOGPROBS,
+    });
+  }
+
+  #product(out: number, x: Tensor, weight: Tensor, words: Step["words"]): void {
+    const [n, k] = weight.shape as [number, number];
+    const packed = this.#arena.region("packed", x.shape[0]! * k * 4);
+    const descriptor = this.#weight(weight);
+    const from = this.#at(x);
+    this.#step(Op.Pack, x, { X: from, Out: packed, K: k, Weight: descriptor });
+    this.#step(Op.Matmul, x, {
+      ...words,
+      X: from,
+      P: packed,
+      Out: out,
+      Weight: descriptor,
+      N: n,
+      K: k,
+    });
+  }
+
+  #groups(
+    experts: ExpertWeights,
+    entries: number,
+  ): Record<"A" | "B" | "P" | "Q" | "R" | "S", number> {
+    const table = Math.ceil((64 + experts.count * 12) / 64) * 64;
+    const list = Math.ceil(entries / 16) * 64;
+    const P = this.#arena.region("groups", table + 2 * list + experts.count * 4);
+    const Q = P + table;
+    return { A: experts.first, B: experts.count, P, Q, R: Q + list, S: Q + 2 * list };
+  }
+
+  #paged(
+    qkv: Tensor,
+    cache: KvCache,
+    layer: number,
+    shape: AttentionShape,
+    { positions, sequences, pages }: Placement,
+  ): Step["words"] {
+    const { address, spec } = this.#arena.cache(cache);
+    for (const tensor of [positions, sequences, pages]) {
+      if (tensor.dtype !== "i32") throw mismatch("attention", tensor, qkv);
+    }
+    return {
+      X: this.#at(qkv),
+      K: shape.headDim,
+      A: shape.heads,
+      B: shape.kvHeads,
+      C: spec.pageSize,
+      D: spec.pages,
+      E: layer,
+      P: this.#at(positions),
+      Q: this.#at(sequences),
+      R: this.#at(pages),
+      S: address,
+      N: pages.shape[1]!,
+      V: pages.shape[0]!,
+      Flags: spec.dtype === "f32" ? Stored.F32 : Stored.F16,
+    };
+  }
+
+  #op(opcode: Op, rowsOf: Tensor, words: Step["words"]): void {
+    this.length++;
+    this.#step(opcode, rowsOf, words);
+  }
+
+  #step(opcode: Op, { rows, shape }: Tensor, words: Step["words"]): void {
+    const count = rows === "tokens" ? ROWS_TOKENS : rows === "samples" ? ROWS_SAMPLES : shape[0]!;
+    this.steps.push({ opcode, words: { ...words, Rows: count } });
+  }
+
+  #at(tensor: Tensor): number {
+    const { address, rows, shape } = this.#arena.resolve(tensor);
+    if (rows) this.capacity[rows] = Math.min(this.capacity[rows], shape[0]!);
+    return address;
+  }
+
+  #weight(tensor: Tensor): number {
+    this.weights.add(this.#arena.resolve(tensor));
+    return this.#arena.weight(tensor);
+  }
+
+  #width(tensor: Tensor): number {
+    return this.#arena.resolve(tensor).width;
+  }
+
+  #floats(op: string, ...tensors: Tensor[]): void {
+    for (const tensor of tensors) if (tensor.dtype !== "f32") throw mismatch(op, tensor);
+  }
+}
+
+function checkSampler(outputs: SamplerOutputs, logits: Tensor, inputs: SamplerInputs): void {
+  const rows = logits.shape[0]!;
+  const fits = (tensor: Tensor, dtype: string, width: number) => {
+    const size = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
+    const enough = tensor === inputs.history || tensor.shape[0]! >= rows;
+    if (tensor.dtype !== dtype || size !== width || !enough) {
+      throw mismatch("sample", tensor, logits);
+    }
+  };
+  fits(logits, "f32", logits.shape[1]!);
+  fits(inputs.controls, "f32", 8);
+  fits(inputs.integers, "i32", 8);
+  fits(inputs.history, "i32", 2);
+  fits(outputs.tokens, "i32", 1);
+  fits(outputs.stats, "f32", 4);
+  fits(outputs.topTokens, "i32", TOP_LOGPROBS);
+  fits(outputs.topLogprobs, "f32", TOP_LOGPROBS);
+}
+
+function mismatch(op: string, ...tensors: readonly Tensor[]): KernelError {
+  const described = tensors.map((t) => `${t.label} ${t.dtype}[${t.shape.join(", ")}]`).join(", ");
+  return new KernelError("InvalidShape", `Cannot record ${op}, shapes do not fit: ${described}`);
+}

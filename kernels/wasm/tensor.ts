@@ -1,0 +1,103 @@
+import type { DType, KvCache, KvCacheSpec, Rows, Tensor, TensorSpec } from "../backend.ts";
+import { KernelError } from "../errors.ts";
+
+const widths = { f32: 4, f16: 2, bf16: 2, i32: 4 } as const;
+
+/** A tensor in the shared memory. A stack of matrices is padded to whole panels of 8 rows each. */
+export class WasmTensor implements Tensor {
+  readonly label: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly rows?: Rows;
+  readonly byteLength: number;
+  readonly allocatedBytes: number;
+  /** Bytes between matrices as the caller counts them, and as they lie in memory. */
+  readonly #logicalStride: number;
+  readonly #physicalStride: number;
+  #address = 0;
+  /** Address of the weight's descriptor once an op uses it as a matrix. */
+  descriptor = 0;
+  /** Open: may be loaded. Sealed: complete. Packed: rearranged into panels. */
+  state: "open" | "sealed" | "packed" = "open";
+
+  constructor(spec: TensorSpec, readonly owner: object) {
+    checkShape(spec);
+    this.label = spec.label;
+    this.dtype = spec.dtype;
+    this.shape = [...spec.shape];
+    if (spec.rows !== undefined) this.rows = spec.rows;
+    const width = widths[spec.dtype];
+    const { matrices, n, k } = this.matrix;
+    this.byteLength = matrices * n * k * width;
+    this.#logicalStride = n * k * width;
+    const padded = spec.dtype === "i32" || spec.rows !== undefined || spec.shape.length < 2;
+    this.#physicalStride = padded ? this.#logicalStride : Math.ceil(n / 8) * 8 * k * width;
+    this.allocatedBytes = matrices * this.#physicalStride;
+  }
+
+  get address(): number {
+    return this.#address;
+  }
+
+  place(address: number): void {
+    this.#address = address;
+  }
+
+  /** Values in it. */
+  get size(): number {
+    return this.byteLength / widths[this.dtype];
+  }
+
+  /** The tensor as a stack of matrices `[n, k]`. */
+  get matrix(): { matrices: number; n: number; k: number } {
+    const matrices = this.shape.slice(0, -2).reduce((product, size) => product * size, 1);
+    return { matrices, n: this.shape.at(-2) ?? 1, k: this.shape.at(-1) ?? 1 };
+  }
+
+  get matrixBytes(): number {
+    return this.#physicalStride;
+  }
+
+  /** Values of one row, the first dimension aside. */
+  get width(): number {
+    return this.shape.slice(1).reduce((product, size) => product * size, 1);
+  }
+
+  /** The contiguous pieces of memory that hold a byte range, in order. */
+  *pieces(
+    byteOffset: number,
+    byteLength: number,
+  ): Generator<{ address: number; offset: number; length: number }> {
+    for (let offset = 0; offset < byteLength;) {
+      const matrix = Math.floor((byteOffset + offset) / this.#logicalStride);
+      const inside = byteOffset + offset - matrix * this.#logicalStride;
+      const whole = this.#logicalStride === this.#physicalStride;
+      const length = whole
+        ? byteLength - offset
+        : Math.min(byteLength - offset, this.#logicalStride - inside);
+      yield { address: this.#address + matrix * this.#physicalStride + inside, offset, length };
+      offset += length;
+    }
+  }
+}
+
+/** A paged KV cache in the shared memory: see assembly/attention.ts for its layout. */
+export class WasmKvCache implements KvCache {
+  readonly byteLength: number;
+
+  constructor(readonly spec: KvCacheSpec, readonly owner: object, public address = 0) {
+    const sizes = [spec.layers, spec.pages, spec.pageSize, spec.kvHeads, spec.headDim];
+    if (!sizes.every((size) => Number.isSafeInteger(size) && size > 0)) {
+      throw new KernelError("InvalidShape", `Cannot allocate a KV cache: ${JSON.stringify(spec)}`);
+    }
+    const slots = Math.ceil(spec.pageSize / 8) * 8;
+    const dims = Math.ceil(spec.headDim / 8) * 8;
+    this.byteLength = spec.layers * spec.pages * spec.kvHeads * slots * (spec.headDim + dims) *
+      widths[spec.dtype];
+  }
+}
+
+function checkShape({ label, shape }: TensorSpec): void {
+  if (shape.length > 0 && shape.every((size) => Number.isSafeInteger(size) && size > 0)) return;
+  throw new KernelError("InvalidShape", `Cannot allocate ${label}: shape [${shape.join(", ")}]`);
+}

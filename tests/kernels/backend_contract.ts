@@ -1,0 +1,18 @@
+/** What every backend must do: registered for each of them by its own test file. */
+import { attentionCases } from "./contract/attention.ts";
+import { type Case, matrixCases } from "./contract/matrices.ts";
+import type { ContractTarget } from "./contract/values.ts";
+
+export type { ContractTarget } from "./contract/values.ts";
+
+/** Registers the contract's tests for one backend. */
+export function backendContract(target: ContractTarget): void {
+  for (const [name, body] of cases) {
+    Deno.test(`${name} [${target.name}]`, async () => {
+      using created = await target.create({ threads: target.threads.at(-1)! });
+      await body(created.backend);
+    });
+  }
+}
+
+const cases: readonly Case[] = [...matrixCases, ...attentionCases];
