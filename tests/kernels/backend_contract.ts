@@ -1,6 +1,9 @@
 /** What every backend must do: registered for each of them by its own test file. */
 import { attentionCases } from "./contract/attention.ts";
+import { expertCases } from "./contract/experts.ts";
+import { lifecycleCases, targetCases } from "./contract/lifecycle.ts";
 import { type Case, matrixCases } from "./contract/matrices.ts";
+import { samplingCases } from "./contract/sampling.ts";
 import type { ContractTarget } from "./contract/values.ts";
 
 export type { ContractTarget } from "./contract/values.ts";
@@ -13,6 +16,13 @@ export function backendContract(target: ContractTarget): void {
       await body(created.backend);
     });
   }
+  targetCases(target);
 }
 
-const cases: readonly Case[] = [...matrixCases, ...attentionCases];
+const cases: readonly Case[] = [
+  ...lifecycleCases,
+  ...matrixCases,
+  ...attentionCases,
+  ...expertCases,
+  ...samplingCases,
+];
