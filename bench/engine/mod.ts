@@ -1,10 +1,11 @@
 import type { Bench, BenchOptions, BenchReport } from "../harness.ts";
 import { installRivals } from "../rivals/mod.ts";
-import { checkAgreement } from "./agreement.ts";
+import { type Agreement, checkAgreement } from "./agreement.ts";
 import { runRounds } from "./measures.ts";
 import { type EngineOptions, engineOptions } from "./options.ts";
 import { prepareModel } from "./prepare.ts";
 import { agreementPrompts } from "./prompts.ts";
+import { prepareRealModel, realPrompts } from "./real_model.ts";
 import { compare, jsonOf, type ModelReport, tableOf } from "./report.ts";
 import { LlamaCpp } from "./rival.ts";
 import type { ModelShape } from "./shapes.ts";
@@ -22,6 +23,8 @@ async function run(options: BenchOptions): Promise<BenchReport> {
   await installRivals(options.log);
   const tandem = chosen.rivalOnly ? null : await loadTandem();
   const bandwidth = await tandem?.measureReadBandwidth?.({ threads: chosen.threads }) ?? null;
+  options.log("Comparing answers on a trained model");
+  const realAgreement = await compareRealModel(chosen.threads, tandem);
   const reports: Record<string, ModelReport> = {};
   for (const [key, shape] of Object.entries(chosen.shapes)) {
     reports[key] = await measureModel(shape, chosen, tandem, options.log);
@@ -31,6 +34,7 @@ async function run(options: BenchOptions): Promise<BenchReport> {
     table: tableOf(reports),
     json: {
       ...Object.fromEntries(models),
+      real_model_agreement: realAgreement,
       read_bandwidth_gbs: bandwidth,
       threads: chosen.threads,
       cpu: cpuModel(),
@@ -59,6 +63,22 @@ async function measureModel(
       rival: await rival.peakMemoryBytes(),
     };
     return { comparisons: compare(samples, tandem, rival), agreement, peakBytes };
+  } finally {
+    await rival.close();
+    await tandem?.close();
+  }
+}
+
+async function compareRealModel(
+  threads: number,
+  tandemModule: TandemModule | null,
+): Promise<Agreement | null> {
+  const real = prepareRealModel();
+  if (real === null) return null;
+  const rival = await LlamaCpp.open(real.prepared.gguf, real.vocab, threads);
+  const tandem = await tandemModule?.openTandem(real.prepared.folder, { threads }) ?? null;
+  try {
+    return await checkAgreement(tandem, rival, realPrompts);
   } finally {
     await rival.close();
     await tandem?.close();
