@@ -7,3 +7,6 @@ export * from "./errors.ts";
 export * from "./models/mod.ts";
 export * from "./formats/mod.ts";
 export * from "./text/mod.ts";
+export * from "./device.ts";
+export { createReferenceBackend } from "./reference/mod.ts";
+export { createWasmBackend, createWasmThreads, type WasmThreads } from "./wasm/mod.ts";

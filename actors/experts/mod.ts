@@ -4,6 +4,7 @@
  */
 import {
   type Backend,
+  type Device,
   ExpertShard,
   openModelFolder,
   parseModelSpec,
@@ -29,9 +30,9 @@ interface ExpertShardState {
   readonly shard: ExpertShard;
 }
 
-/** A kind of actor that holds experts on the device that makes its backend. */
+/** A kind of actor that holds experts on `device`. */
 export function defineExpertShard(
-  device: { createBackend(maxBytes: number): Promise<Backend> },
+  device: Device,
 ): ActorDefinition<ExpertShardProtocol, ExpertShardState, ExpertShardArgs> {
   return defineActor<ExpertShardProtocol, ExpertShardState, ExpertShardArgs>({
     kind: "experts",

@@ -2,5 +2,9 @@
  * Replicas: a scheduler of continuous batching over a paged KV cache, and the partitions that compute.
  * @module
  */
-export { definePartition, type Device, type PartitionArgs } from "./partition.ts";
+export { fillStep, type Sampled } from "./batch.ts";
+export { PagePool } from "./pages.ts";
+export { definePartition, type PartitionArgs } from "./partition.ts";
 export { Replica, type ReplicaArgs, type ReplicaLimits, stepCapacity } from "./replica.ts";
+export { type Chunk, Scheduler, type SchedulerLimits } from "./scheduler.ts";
+export { Sequence, type TokenSink } from "./sequence.ts";

@@ -1,6 +1,7 @@
 import {
   type Backend,
   type Capacity,
+  type Device,
   type ExpertRequest,
   ModelPartition,
   openModelFolder,
@@ -11,8 +12,8 @@ import {
 import {
   type ActorDefinition,
   type ActorRef,
-  type Context,
   defineActor,
+  type System,
 } from "../../runtime/mod.ts";
 import type { ExpertShardProtocol, PartitionProtocol } from "../protocol.ts";
 
@@ -33,13 +34,6 @@ export interface PartitionArgs {
   readonly expertShards?: readonly string[];
 }
 
-/** The compute device that a partition or expert shard is placed on. */
-export interface Device {
-  readonly name: string;
-  /** Makes a backend that allocates at most `maxBytes`. */
-  createBackend(maxBytes: number): Promise<Backend>;
-}
-
 interface PartitionState {
   readonly backend: Backend;
   readonly partition: ModelPartition;
@@ -55,7 +49,7 @@ export function definePartition(
       const folder = openModelFolder(args.model);
       const backend = await device.createBackend(args.maxBytes);
       try {
-        const remoteExperts = askShards(context, args.expertShards ?? []);
+        const remoteExperts = askShards(context.system, args.expertShards ?? []);
         const partition = ModelPartition.load(
           backend,
           parseModelSpec(folder.config),
@@ -79,11 +73,9 @@ export function definePartition(
 }
 
 /** Asks every shard for its part of the sum; the order of summation is that of the addresses. */
-function askShards(context: Context, addresses: readonly string[]): RemoteExperts | undefined {
+function askShards(system: System, addresses: readonly string[]): RemoteExperts | undefined {
   if (addresses.length === 0) return undefined;
-  const shards: ActorRef<ExpertShardProtocol>[] = addresses.map((address) =>
-    context.system.ref(address)
-  );
+  const shards: ActorRef<ExpertShardProtocol>[] = addresses.map((address) => system.ref(address));
   return async (request: ExpertRequest) => {
     const [sum, ...rest] = await Promise.all(shards.map((shard) => shard.ask("apply", request)));
     for (const part of rest) part.forEach((value, i) => sum![i]! += value);

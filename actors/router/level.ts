@@ -107,7 +107,8 @@ export class Level {
   ): AsyncGenerator<SampledToken> {
     member.outstanding++;
     try {
-      yield* member.ref.stream("generate", request, control);
+      const { signal, deadline } = control;
+      yield* member.ref.stream("generate", request, { signal, deadline });
     } finally {
       member.outstanding--;
     }
