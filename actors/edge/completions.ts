@@ -1,0 +1,172 @@
+import type { ActorRef, Clock, Logger } from "../../runtime/mod.ts";
+import type { GenerateRequest, RouterProtocol } from "../protocol.ts";
+import { eventStream, type Form, type Frame, gather, routeHeaders, run } from "./answer/mod.ts";
+import { writeAnswers, writeStream } from "./answer/mod.ts";
+import { readJson } from "./body.ts";
+import type { Catalog, Target } from "./catalog.ts";
+import { clientClosed, HttpError, toHttpError } from "./errors.ts";
+import type { EdgeMetrics, RequestMeter } from "./metrics.ts";
+import { type Job, shiftSeed } from "./request/mod.ts";
+import type { Admission, Work } from "./work.ts";
+
+/** What answering needs. */
+export interface CompletionsOptions {
+  readonly admission: Admission;
+  readonly bodyBytes: number;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: EdgeMetrics;
+}
+
+/** One endpoint: how it reads and how it writes. */
+export interface Endpoint {
+  readonly form: Form;
+  /** Throws `HttpError` 400. */
+  parse(body: unknown): Job;
+}
+
+/** One request being answered. */
+interface Exchange {
+  readonly id: string;
+  readonly meter: RequestMeter;
+  readonly work: Work;
+}
+
+const streamHeaders = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache",
+  // Tells proxies such as nginx not to gather the events.
+  "x-accel-buffering": "no",
+};
+
+/** Answers completion requests, from body to last byte. */
+export class Completions {
+  readonly #options: CompletionsOptions;
+
+  constructor(options: CompletionsOptions) {
+    this.#options = options;
+  }
+
+  /** Answers a request; every failure is an answer too. `id` names it in logs and at the router. */
+  async answer(request: Request, endpoint: Endpoint, id: string): Promise<Response> {
+    const meter = this.#options.metrics.begin();
+    let work: Work | null = null;
+    try {
+      work = this.#options.admission.enter(request.signal);
+      return await this.#answer(request, endpoint, { id, meter, work });
+    } catch (thrown) {
+      work?.finish();
+      const error = this.#close({ id, meter, work }, thrown);
+      return error.response();
+    }
+  }
+
+  async #answer(request: Request, endpoint: Endpoint, exchange: Exchange): Promise<Response> {
+    const { bodyBytes, catalog, clock } = this.#options;
+    const { id, meter, work } = exchange;
+    const job = endpoint.parse(await readJson(request, bodyBytes, work.signal));
+    const target = await catalog.resolve(job.model);
+    meter.resolved(job.model);
+    const frame = frameOf(endpoint.form, job, target, { id, now: clock.now() });
+    const requests = requestsOf(job, target, id);
+    if (job.stream) return await this.#stream(frame, target.router, requests, exchange);
+    const answers = await gather(measured(target.router, requests, exchange), requests.length);
+    work.finish();
+    this.#log(id, 200, meter);
+    return Response.json(writeAnswers(frame, answers), {
+      headers: routeHeaders(answers[0]!.end.route),
+    });
+  }
+
+  async #stream(
+    frame: Frame,
+    router: ActorRef<RouterProtocol>,
+    requests: readonly GenerateRequest[],
+    exchange: Exchange,
+  ): Promise<Response> {
+    const { id, meter, work } = exchange;
+    const source = writeStream(frame, measured(router, requests, exchange));
+    // Until the first event a failure can still be told by the status.
+    const first = await source.next();
+    const body = eventStream(first, source, {
+      signal: work.signal,
+      fail: (reason) => JSON.stringify(toHttpError(failure(work, reason)).body()),
+      ended: (how, reason) => {
+        if (how !== "done") work.cancel();
+        work.finish();
+        if (how === "done") this.#log(id, 200, meter);
+        else if (how === "cancelled") this.#log(id, clientClosed, meter);
+        else this.#close(exchange, reason);
+      },
+    });
+    return new Response(body, { headers: streamHeaders });
+  }
+
+  #close(exchange: Omit<Exchange, "work"> & { work: Work | null }, thrown: unknown): HttpError {
+    const cause = failure(exchange.work, thrown);
+    const error = toHttpError(cause);
+    this.#log(exchange.id, error.status, exchange.meter, cause);
+    return error;
+  }
+
+  #log(id: string, status: number, meter: RequestMeter, error?: unknown): void {
+    const ms = Math.round(meter.close(status));
+    const fields = { id, model: meter.model, status, ms };
+    if (status >= 500) this.#options.log.warn("Request failed", { ...fields, error });
+    else this.#options.log.info("Request", fields);
+  }
+}
+
+/** Why it failed: an abort says more than the error it causes. */
+function failure(work: Work | null, thrown: unknown): unknown {
+  return work?.signal.aborted && !(thrown instanceof HttpError) ? work.signal.reason : thrown;
+}
+
+async function* measured(
+  router: ActorRef<RouterProtocol>,
+  requests: readonly GenerateRequest[],
+  { work, meter }: Exchange,
+) {
+  for await (const item of run(router, requests, work)) {
+    meter.saw(item.index, item.event);
+    yield item;
+  }
+}
+
+function frameOf(
+  form: Form,
+  job: Job,
+  { model, fingerprint }: Target,
+  { id, now }: { id: string; now: number },
+): Frame {
+  const { n, echoes, includeUsage } = job;
+  return {
+    form,
+    id: `${form.prefix}-${id}`,
+    created: Math.floor(now / 1000),
+    model,
+    fingerprint,
+    n,
+    echoes,
+    logprobs: job.logprobs !== undefined,
+    includeUsage,
+  };
+}
+
+function requestsOf(job: Job, { level }: Target, id: string): readonly GenerateRequest[] {
+  const { maxTokens, stop, sampling, logprobs, n } = job;
+  return job.prompts.flatMap((prompt, p) =>
+    Array.from({ length: n }, (_, i): GenerateRequest => ({
+      id: `${id}-${p * n + i}`,
+      ...(level === undefined ? {} : { level }),
+      prompt,
+      ...(maxTokens === undefined ? {} : { maxTokens }),
+      stop,
+      sampling: sampling.seed === undefined
+        ? sampling
+        : { ...sampling, seed: shiftSeed(sampling.seed, i) },
+      ...(logprobs === undefined ? {} : { logprobs }),
+    }))
+  );
+}

@@ -1,0 +1,83 @@
+import type { Clock, Logger, Metrics } from "../../runtime/mod.ts";
+import type { LimitsConfig } from "../config/mod.ts";
+import { createApp } from "./app.ts";
+import { Catalog, type Routers } from "./catalog.ts";
+import { Completions } from "./completions.ts";
+import { Guard } from "./guard.ts";
+import type { KeyRing } from "./keys.ts";
+import { EdgeMetrics } from "./metrics.ts";
+import { Admission } from "./work.ts";
+
+/** What an edge needs. */
+export interface EdgeOptions {
+  /** The routers of the families, by the name that clients call them. */
+  readonly routers: Routers;
+  /** What requests may take; those of the configuration. */
+  readonly limits: LimitsConfig;
+  /** Who may call; `null` = anybody who can reach the address. */
+  readonly keys: KeyRing | null;
+  /** Where the edge counts; rendered at `/metrics`. */
+  readonly metrics: Metrics;
+  /** One line a request, without prompts and keys. */
+  readonly log: Logger;
+  /** Time. */
+  readonly clock: Clock;
+  /** The address that the server is bound to; `127.0.0.1` by default. */
+  readonly host?: string;
+  /** Web origins that may call from a browser; none by default. */
+  readonly origins?: readonly string[];
+  /** More names that a loopback server answers to. */
+  readonly hosts?: readonly string[];
+  /** Shown by the status page. */
+  readonly version?: string;
+  /** Makes ids of requests; random by default. */
+  readonly newId?: () => string;
+}
+
+/** The HTTP face of the families. */
+export interface Edge {
+  /** Answers one request; never rejects. */
+  fetch(request: Request): Promise<Response>;
+  /** Takes no more requests, waits for those at work and cancels them after `graceMs` (by the limits). */
+  drain(graceMs?: number): Promise<void>;
+  /** Completion requests at work. */
+  readonly inFlight: number;
+}
+
+/** Makes the HTTP face of families: the OpenAI API, health, metrics and the status page. */
+export function createEdge(options: EdgeOptions): Edge {
+  const { clock, keys, limits, log, routers } = options;
+  const admission = new Admission({
+    clock,
+    concurrentRequests: limits.concurrentRequests,
+    requestMs: limits.requestSeconds * 1000,
+  });
+  const catalog = new Catalog(routers, clock);
+  const metrics = new EdgeMetrics(options.metrics, clock, () => admission.inFlight);
+  const { bodyBytes } = limits;
+  const app = createApp({
+    admission,
+    catalog,
+    clock,
+    completions: new Completions({ admission, bodyBytes, catalog, clock, log, metrics }),
+    guard: new Guard({
+      keys,
+      host: options.host ?? "127.0.0.1",
+      origins: options.origins ?? [],
+      hosts: options.hosts ?? [],
+    }),
+    keysNeeded: keys !== null,
+    limits,
+    log,
+    newId: options.newId ?? (() => crypto.randomUUID().replaceAll("-", "")),
+    renderMetrics: () => options.metrics.render(),
+    version: options.version ?? "0",
+  });
+  return {
+    fetch: async (request) => await app.fetch(request),
+    drain: (graceMs = limits.drainSeconds * 1000) => admission.drain(graceMs),
+    get inFlight() {
+      return admission.inFlight;
+    },
+  };
+}
