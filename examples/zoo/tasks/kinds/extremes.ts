@@ -6,7 +6,7 @@ const closeShare = 1 / 3;
 const closeRadius = 60;
 const digitWeights = [1, 1, 4, 4];
 
-/** `max 2787 2779 2715` and `min …` of 2 to 5 numbers, a third of them within 60 of one another. */
+/** `max 2787 2779 2715` and `min …` of 2 to 5 numbers, a third of them close calls. */
 export const max: Task = {
   name: "max",
   weight: 10,
