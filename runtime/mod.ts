@@ -1,0 +1,71 @@
+/**
+ * Actors as such: typed messages, bounded mailboxes, deadlines, supervision, and lanes between
+ * isolates. Knows no model. `docs/semantics.md` says what is guaranteed and what is not.
+ *
+ * @module
+ */
+export { defineActor } from "./actor.ts";
+export type {
+  ActorDefinition,
+  AnyActorDefinition,
+  Context,
+  MailboxLimits,
+  Receive,
+  SpawnOptions,
+  Supervision,
+  System,
+} from "./actor.ts";
+export { createSystem } from "./system.ts";
+export type { SystemOptions } from "./system.ts";
+export { serveThread } from "./serve_thread.ts";
+export type { ServeThreadOptions } from "./serve_thread.ts";
+export type { RefDefaults } from "./local_ref.ts";
+export type {
+  ActorRef,
+  AnyRef,
+  AskOptions,
+  StreamOptions,
+  TellOptions,
+  TerminationReason,
+} from "./ref.ts";
+export type {
+  Arguments,
+  AskName,
+  ItemOf,
+  MessageOf,
+  Protocol,
+  ReplyOf,
+  StreamName,
+} from "./protocol.ts";
+export { ActorError, reject } from "./errors.ts";
+export type { ActorErrorCode, ActorErrorOptions } from "./errors.ts";
+export { DeadLetters } from "./dead_letters.ts";
+export type { DeadLetter, DeadLetterReason } from "./dead_letters.ts";
+export { FakeClock, sleep, systemClock } from "./clock.ts";
+export type { Clock } from "./clock.ts";
+export { seededRng, systemRng } from "./rng.ts";
+export type { Rng } from "./rng.ts";
+export { createMemoryNetwork } from "./transport/mod.ts";
+export type {
+  MemoryNetwork,
+  MemoryNetworkOptions,
+  Port,
+  Thread,
+  Transport,
+} from "./transport/mod.ts";
+export { CodecError, decode, encode } from "./codec/mod.ts";
+export type { CodecErrorCode, CodecLimits, WireArray, WireDType, WireTensor } from "./codec/mod.ts";
+export { createMemoryStore } from "./store/mod.ts";
+export type { Store, StoreEntry } from "./store/mod.ts";
+export { createLogger, createMetrics } from "./telemetry/mod.ts";
+export type {
+  Counter,
+  Gauge,
+  Histogram,
+  Labels,
+  LogFields,
+  Logger,
+  LoggerOptions,
+  LogLevel,
+  Metrics,
+} from "./telemetry/mod.ts";

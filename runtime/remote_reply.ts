@@ -1,0 +1,91 @@
+import { CreditWindow, maxCredits } from "./credit.ts";
+import { type ActorError, errorToWire, toActorError } from "./errors.ts";
+import type { ReplySink, StreamSink } from "./letter.ts";
+import type { Envelope } from "./transport/mod.ts";
+
+/** What an answer to another lane is sent by. */
+export interface Sender {
+  send(envelope: Envelope, transfer?: readonly Transferable[]): void;
+  sendOrBury(envelope: Envelope): void;
+}
+
+/** The answer to an ask of another lane. */
+export class RemoteReply implements ReplySink {
+  /** The asker has gone: it is told nothing any more. */
+  abandoned = false;
+  readonly #sender: Sender;
+  readonly #to: string;
+  readonly #id: number;
+  readonly #done: () => void;
+
+  constructor(sender: Sender, to: string, id: number, done: () => void) {
+    this.#sender = sender;
+    this.#to = to;
+    this.#id = id;
+    this.#done = done;
+  }
+
+  resolve(value: unknown, transfer?: readonly Transferable[]): void {
+    this.#done();
+    const envelope = { type: "reply", to: this.#to, id: this.#id, message: value } as const;
+    try {
+      this.#sender.send(envelope, transfer);
+    } catch (thrown) {
+      this.reject(toActorError(thrown));
+    }
+  }
+
+  reject(error: ActorError): void {
+    this.#done();
+    if (this.abandoned) return;
+    this.#sender.sendOrBury({ type: "fail", to: this.#to, id: this.#id, error: safe(error) });
+  }
+}
+
+/** The stream to a reader on another lane. */
+export class RemoteStream implements StreamSink {
+  readonly window: CreditWindow;
+  /** The asker has gone: it is told nothing any more. */
+  abandoned = false;
+  readonly #sender: Sender;
+  readonly #to: string;
+  readonly #id: number;
+  readonly #done: () => void;
+  #count = 0;
+
+  constructor(sender: Sender, to: string, id: number, credits: number, done: () => void) {
+    this.window = new CreditWindow(Math.min(Math.max(1, credits), maxCredits));
+    this.#sender = sender;
+    this.#to = to;
+    this.#id = id;
+    this.#done = done;
+  }
+
+  item(message: unknown, index: number, transfer?: readonly Transferable[]): void {
+    this.#count = index + 1;
+    this.#sender.send({ type: "item", to: this.#to, id: this.#id, index, message }, transfer);
+  }
+
+  end(): void {
+    this.#done();
+    this.#sender.sendOrBury({ type: "end", to: this.#to, id: this.#id, count: this.#count });
+  }
+
+  reject(error: ActorError): void {
+    this.#done();
+    if (this.abandoned) return;
+    this.#sender.sendOrBury({ type: "fail", to: this.#to, id: this.#id, error: safe(error) });
+  }
+}
+
+/** Details that cannot be sent are left out rather than losing the error. */
+function safe(error: ActorError) {
+  const wire = errorToWire(error);
+  try {
+    structuredClone(wire.details);
+    return wire;
+  } catch {
+    const { details: _, ...rest } = wire;
+    return rest;
+  }
+}

@@ -1,0 +1,3 @@
+/** Small durable values, changed by compare and set. @module */
+export { createMemoryStore } from "./memory.ts";
+export type { Store, StoreEntry } from "./store.ts";

@@ -1,0 +1,254 @@
+import type { ActorDefinition, AnyActorDefinition, SpawnOptions, System } from "./actor.ts";
+import { checkName, formatAddress, parseAddress } from "./address.ts";
+import { Behaviours } from "./behaviour.ts";
+import { Cell, type CellHost } from "./cell.ts";
+import { type Clock, sleep, systemClock } from "./clock.ts";
+import { DeadLetters } from "./dead_letters.ts";
+import { Deadlines } from "./deadlines.ts";
+import { ActorError } from "./errors.ts";
+import { Exchange } from "./exchange.ts";
+import { LocalRef, type RefDefaults, type RefHost, typed } from "./local_ref.ts";
+import type { Protocol } from "./protocol.ts";
+import type { ActorRef, AnyRef, TerminationReason } from "./ref.ts";
+import { RemoteRef } from "./remote_ref.ts";
+import { type Rng, systemRng } from "./rng.ts";
+import { defineRoot, rootId, rootKind, type RootProtocol } from "./root.ts";
+import { Scheduler } from "./scheduler.ts";
+import { createMemoryStore, type Store } from "./store/mod.ts";
+import { createLogger, type Logger } from "./telemetry/mod.ts";
+import {
+  type Envelope,
+  type Link,
+  openThread,
+  type Thread,
+  type Transport,
+  TransportLink,
+} from "./transport/mod.ts";
+
+/** What a system is made of. Everything has a default for real use. */
+export interface SystemOptions {
+  /** The node's name: letters, digits, `_` and `-`. */
+  readonly node: string;
+  readonly clock?: Clock;
+  readonly rng?: Rng;
+  readonly store?: Store;
+  readonly log?: Logger;
+  /** The way to other nodes; without it there are none. */
+  readonly transport?: Transport;
+  /** Kinds that other lanes may spawn here. */
+  readonly kinds?: readonly AnyActorDefinition[];
+  /** How long work may go on after its actor was told to stop; 5,000 ms by default. */
+  readonly graceMs?: number;
+  /** How long an ask (30,000 ms) and a stream (600,000 ms) wait, and how far a stream runs ahead. */
+  readonly defaults?: Partial<RefDefaults>;
+}
+
+/** Where a system runs, when it is not the main isolate of its node. */
+export interface Placement {
+  readonly lane: string;
+  readonly elsewhere: Link;
+}
+
+const drainStepMs = 5;
+
+/** The actors of one isolate. */
+export class ActorSystem implements System, CellHost, RefHost {
+  readonly node: string;
+  readonly lane: string;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly store: Store;
+  readonly log: Logger;
+  readonly deadLetters: DeadLetters = new DeadLetters();
+  readonly deadlines: Deadlines;
+  readonly scheduler: Scheduler;
+  readonly graceMs: number;
+  readonly defaults: RefDefaults;
+  readonly #cells = new Map<string, Cell>();
+  readonly #parents = new WeakMap<Cell, Cell>();
+  readonly #behaviours = new Behaviours();
+  readonly #threads = new Map<string, Thread>();
+  readonly #exchange: Exchange;
+  #closed = false;
+  #nextId = 1;
+
+  constructor(options: SystemOptions, placement?: Placement) {
+    this.node = checkName("node", options.node);
+    this.lane = checkName("lane", placement?.lane ?? "main");
+    this.clock = options.clock ?? systemClock();
+    this.rng = options.rng ?? systemRng();
+    this.store = options.store ?? createMemoryStore();
+    this.log = options.log ?? createLogger({ level: "warn" });
+    this.graceMs = options.graceMs ?? 5000;
+    this.defaults = {
+      askDeadlineMs: 30_000,
+      streamDeadlineMs: 600_000,
+      credits: 32,
+      ...options.defaults,
+    };
+    this.deadlines = new Deadlines(this.clock);
+    this.scheduler = new Scheduler(this.clock);
+    this.#exchange = new Exchange(`${this.node}/${this.lane}`, this);
+    if (placement) this.#exchange.setElsewhere(placement.elsewhere);
+    if (options.transport) this.#exchange.setElsewhere(this.#link(options.transport));
+    this.#spawn(defineRoot(options.kinds ?? []), undefined, rootId);
+  }
+
+  // Actors.
+
+  spawn<P extends Protocol<P>, S, A>(
+    definition: ActorDefinition<P, S, A>,
+    args: A,
+    options?: SpawnOptions,
+  ): ActorRef<P> {
+    if (definition.kind === rootKind) {
+      throw new ActorError("Denied", `Kind is reserved: ${rootKind}`);
+    }
+    return this.#refOf(this.#spawn(definition, args, options?.id));
+  }
+
+  spawnChild<P extends Protocol<P>, S, A>(
+    parent: Cell,
+    definition: ActorDefinition<P, S, A>,
+    args: A,
+    options?: SpawnOptions,
+  ): ActorRef<P> {
+    const cell = this.#spawn(definition, args, options?.id);
+    parent.children.add(cell);
+    this.#parents.set(cell, parent);
+    return this.#refOf(cell);
+  }
+
+  async spawnOn<P>(
+    lane: string,
+    kind: string,
+    args: unknown,
+    options: SpawnOptions = {},
+  ): Promise<ActorRef<P>> {
+    const endpoint = lane.includes("/") ? lane : `${this.node}/${lane}`;
+    return this.ref<P>(await this.#root(endpoint).ask("spawn", { kind, args, ...options }));
+  }
+
+  ref<P>(address: string): ActorRef<P> {
+    const { node, lane } = parseAddress(address);
+    if (node !== this.node || lane !== this.lane) {
+      return typed<P>(new RemoteRef(address, this, this.#exchange));
+    }
+    return typed<P>(new LocalRef(address, this, () => this.#cells.get(address)));
+  }
+
+  async ready(ref: AnyRef): Promise<void> {
+    const cell = this.#cells.get(ref.address);
+    if (!cell) throw new ActorError("Terminated", `No such actor here: ${ref.address}`);
+    await cell.ready();
+  }
+
+  watch(ref: AnyRef, callback: (reason: TerminationReason) => void): () => void {
+    return this.#exchange.watch(ref.address, callback);
+  }
+
+  async stop(ref: AnyRef): Promise<void> {
+    const { node, lane, kind } = parseAddress(ref.address);
+    if (kind === rootKind) throw new ActorError("Denied", `Cannot stop: ${ref.address}`);
+    if (node === this.node && lane === this.lane) {
+      await this.#cells.get(ref.address)?.terminate();
+    } else await this.#root(`${node}/${lane}`).ask("stop", ref.address);
+  }
+
+  /** What the cells need: the cell that has an address. */
+  find(address: string): Cell | undefined {
+    return this.#cells.get(address);
+  }
+
+  forget(cell: Cell): void {
+    this.#cells.delete(cell.address);
+    this.#parents.get(cell)?.children.delete(cell);
+  }
+
+  // Lanes.
+
+  /** Takes an envelope that came in by a link. */
+  receive(envelope: Envelope): void {
+    this.#exchange.receive(envelope);
+  }
+
+  attachThread(name: string, worker: Worker): Thread {
+    checkName("thread", name);
+    if (name === this.lane || this.#threads.has(name)) {
+      throw new ActorError("Denied", `Thread's name is taken: ${name}`);
+    }
+    const endpoint = `${this.node}/${name}`;
+    const thread = openThread(worker, {
+      node: this.node,
+      name,
+      receive: (envelope) => this.#exchange.receive(envelope),
+      down: (why) => {
+        this.#threads.delete(name);
+        this.#exchange.down((at) => at === endpoint, why);
+      },
+    });
+    this.#threads.set(name, thread);
+    this.#exchange.addLink(endpoint, thread.link);
+    return thread;
+  }
+
+  nodeDown(node: string, why: string): void {
+    this.#exchange.down((endpoint) => endpoint.startsWith(`${node}/`), `Node ${node}: ${why}`);
+  }
+
+  async shutdown(options: { readonly drainMs?: number } = {}): Promise<void> {
+    if (this.#closed) return;
+    await this.#drain(options.drainMs ?? 0);
+    this.#closed = true;
+    const roots = [...this.#cells.values()].filter((cell) => !this.#parents.has(cell));
+    await Promise.all(roots.map((cell) => cell.terminate()));
+    for (const thread of [...this.#threads.values()]) thread.terminate();
+    await this.#exchange.close();
+    this.deadlines.close();
+  }
+
+  async #drain(drainMs: number): Promise<void> {
+    const end = this.clock.now() + drainMs;
+    while (this.clock.now() < end && this.#cells.values().some((cell) => !cell.isIdle)) {
+      await sleep(this.clock, Math.min(drainStepMs, end - this.clock.now()));
+    }
+  }
+
+  #spawn(definition: AnyActorDefinition, args: unknown, id = String(this.#nextId++)): Cell {
+    if (this.#closed) throw new ActorError("Terminated", "System was shut down");
+    const { node, lane } = this;
+    const kind = checkName("kind", definition.kind);
+    const address = formatAddress({ node, lane, kind, id: checkName("id", id) });
+    if (this.#cells.has(address)) throw new ActorError("Denied", `Address is taken: ${address}`);
+    const cell = new Cell(address, this.#behaviours.of(definition), args, this);
+    this.#cells.set(address, cell);
+    return cell;
+  }
+
+  #refOf<P>(cell: Cell): ActorRef<P> {
+    return this.ref<P>(cell.address);
+  }
+
+  #root(endpoint: string): ActorRef<RootProtocol> {
+    return this.ref<RootProtocol>(`${endpoint}/${rootKind}/${rootId}`);
+  }
+
+  #link(transport: Transport): TransportLink {
+    const incarnation = this.clock.now() + this.rng.next();
+    return new TransportLink(transport, { node: this.node, incarnation }, {
+      receive: (envelope) => this.#exchange.receive(envelope),
+      dropped: (to, reason) => this.deadLetters.add({ to, method: "packet", reason }),
+      restarted: (node) => this.nodeDown(node, "it was restarted"),
+    });
+  }
+
+  /** This system, as its actors see it. */
+  get system(): System {
+    return this;
+  }
+}
+
+/** Makes the system of a node's main isolate. Throws `ActorError` when a name is not usable. */
+export function createSystem(options: SystemOptions): System {
+  return new ActorSystem(options);
+}

@@ -1,0 +1,5 @@
+/** Logs and metrics. @module */
+export { createLogger } from "./logger.ts";
+export type { LogFields, Logger, LoggerOptions, LogLevel } from "./logger.ts";
+export { createMetrics } from "./metrics.ts";
+export type { Counter, Gauge, Histogram, Labels, Metrics } from "./metrics.ts";

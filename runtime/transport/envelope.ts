@@ -1,0 +1,122 @@
+import type { WireError } from "../errors.ts";
+import type { TerminationReason } from "../ref.ts";
+
+/**
+ * What crosses lanes. `to` is an actor's address or, for answers, an endpoint (`node/lane`); `from`
+ * is the endpoint to answer to; `id` is the asker's number for the exchange.
+ */
+export type Envelope =
+  | TellEnvelope
+  | AskEnvelope
+  | StreamEnvelope
+  | { readonly type: "watch"; readonly to: string; readonly from: string; readonly id: number }
+  | { readonly type: "cancel"; readonly to: string; readonly from: string; readonly id: number }
+  | CreditEnvelope
+  | { readonly type: "reply"; readonly to: string; readonly id: number; readonly message: unknown }
+  | { readonly type: "fail"; readonly to: string; readonly id: number; readonly error: WireError }
+  | ItemEnvelope
+  | { readonly type: "end"; readonly to: string; readonly id: number; readonly count: number }
+  | DownEnvelope;
+
+/** A message without an answer. */
+export interface TellEnvelope {
+  readonly type: "tell";
+  readonly to: string;
+  readonly method: string;
+  readonly message: unknown;
+  readonly deadline: number;
+}
+
+/** A message with one answer. */
+export interface AskEnvelope {
+  readonly type: "ask";
+  readonly to: string;
+  readonly from: string;
+  readonly id: number;
+  readonly method: string;
+  readonly message: unknown;
+  readonly deadline: number;
+}
+
+/** A message with a stream of answers. */
+export interface StreamEnvelope {
+  readonly type: "stream";
+  readonly to: string;
+  readonly from: string;
+  readonly id: number;
+  readonly method: string;
+  readonly message: unknown;
+  readonly deadline: number;
+  readonly credits: number;
+}
+
+/** Allows `granted` items of a stream in all. */
+export interface CreditEnvelope {
+  readonly type: "credit";
+  readonly to: string;
+  readonly from: string;
+  readonly id: number;
+  readonly granted: number;
+}
+
+/** One item of a stream. */
+export interface ItemEnvelope {
+  readonly type: "item";
+  readonly to: string;
+  readonly id: number;
+  readonly index: number;
+  readonly message: unknown;
+}
+
+/** A watched actor terminated. */
+export interface DownEnvelope {
+  readonly type: "down";
+  readonly to: string;
+  readonly id: number;
+  readonly reason: TerminationReason;
+}
+
+/** One way out of this isolate. */
+export interface Link {
+  /** Sends, or throws `ActorError`. Buffers in `transfer` move instead of being copied, if it can. */
+  send(envelope: Envelope, transfer?: readonly Transferable[]): void;
+  close(): void | Promise<void>;
+}
+
+/** The endpoint (`node/lane`) of an address or endpoint. */
+export function endpointOf(to: string): string {
+  const afterNode = to.indexOf("/");
+  const afterLane = to.indexOf("/", afterNode + 1);
+  return afterLane < 0 ? to : to.slice(0, afterLane);
+}
+
+const fields: Readonly<Record<Envelope["type"], Readonly<Record<string, string>>>> = {
+  tell: { method: "string", deadline: "number" },
+  ask: { from: "string", id: "number", method: "string", deadline: "number" },
+  stream: { from: "string", id: "number", method: "string", deadline: "number", credits: "number" },
+  watch: { from: "string", id: "number" },
+  cancel: { from: "string", id: "number" },
+  credit: { from: "string", id: "number", granted: "number" },
+  reply: { id: "number" },
+  fail: { id: "number", error: "object" },
+  item: { id: "number", index: "number" },
+  end: { id: "number", count: "number" },
+  down: { id: "number", reason: "object" },
+};
+
+const endpointPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}(\/[A-Za-z0-9_-]{1,96}){0,2}$/;
+
+/** The envelope that plain data from outside stands for; null when it is none. */
+export function checkEnvelope(data: unknown): Envelope | null {
+  if (typeof data !== "object" || data === null) return null;
+  const record = data as Record<string, unknown>;
+  const { type, to, from } = record;
+  if (typeof type !== "string" || !Object.hasOwn(fields, type)) return null;
+  if (typeof to !== "string" || !endpointPattern.test(to)) return null;
+  if (from !== undefined && !(typeof from === "string" && endpointPattern.test(from))) return null;
+  const wanted = Object.entries(fields[type as Envelope["type"]]);
+  const fits = wanted.every(([name, kind]) =>
+    typeof record[name] === kind && record[name] !== null
+  );
+  return fits ? data as Envelope : null;
+}

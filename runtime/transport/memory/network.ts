@@ -1,0 +1,146 @@
+import type { Clock } from "../../clock.ts";
+import { ActorError } from "../../errors.ts";
+import type { Rng } from "../../rng.ts";
+import type { Transport } from "../transport.ts";
+
+/** The faults of a network; each share is of packets, from 0 to 1. */
+export interface MemoryNetworkOptions {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  /** How long a packet takes: a number or a range; 0 by default. */
+  readonly latencyMs?: number | readonly [least: number, most: number];
+  readonly loss?: number;
+  readonly duplicate?: number;
+  /** Packets that are held back so that later ones overtake them. */
+  readonly reorder?: number;
+  /** The most bytes of one publish; 1 MiB by default. */
+  readonly maxPayload?: number;
+}
+
+/** A network inside one process. */
+export interface MemoryNetwork {
+  /** Joins under a name that `partition()` knows. */
+  connect(name: string): Transport;
+  /** Cuts the names off from all others, both ways. The answer heals it. */
+  partition(...names: string[]): () => void;
+  /** Packets so far. */
+  readonly counts: Readonly<Record<"sent" | "lost" | "duplicated" | "reordered", number>>;
+}
+
+interface Member {
+  readonly name: string;
+  readonly subscriptions: Set<Subscription>;
+  /** When the last packet to each other member arrives: what keeps order. */
+  readonly arrivals: Map<string, number>;
+}
+
+interface Subscription {
+  readonly pattern: readonly string[];
+  readonly callback: (subject: string, bytes: Uint8Array) => void;
+}
+
+const heldBackMs = 20;
+
+/** Makes a network whose faults follow from its generator, so that a run can be repeated. */
+export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
+  const { clock, rng } = options;
+  const members = new Set<Member>();
+  const partitions = new Set<ReadonlySet<string>>();
+  const counts = { sent: 0, lost: 0, duplicated: 0, reordered: 0 };
+  const happens = (share = 0) => share > 0 && rng.next() < share;
+  const areParted = (a: string, b: string) =>
+    partitions.values().some((side) => side.has(a) !== side.has(b));
+
+  const arrive = (from: Member, to: Member, subject: string, bytes: Uint8Array) => {
+    if (areParted(from.name, to.name)) return void counts.lost++;
+    for (const { pattern, callback } of [...to.subscriptions]) {
+      if (matches(pattern, subject.split("."))) callback(subject, bytes.slice());
+    }
+  };
+  const send = (from: Member, to: Member, subject: string, bytes: Uint8Array) => {
+    if (areParted(from.name, to.name) || happens(options.loss)) return void counts.lost++;
+    const straight = clock.now() + latency(options.latencyMs, rng);
+    const ordered = Math.max(straight, from.arrivals.get(to.name) ?? 0);
+    const late = happens(options.reorder);
+    if (late) counts.reordered++;
+    else from.arrivals.set(to.name, ordered);
+    const wait = ordered - clock.now() + (late ? rng.next() * heldBackMs : 0);
+    const deliver = () => arrive(from, to, subject, bytes);
+    if (wait > 0) clock.setTimer(wait, deliver);
+    else queueMicrotask(deliver);
+  };
+  const publish = (from: Member, subject: string, bytes: Uint8Array) => {
+    const packet = bytes.slice();
+    for (const to of members) {
+      if (!to.subscriptions.values().some(({ pattern }) => matches(pattern, subject.split(".")))) {
+        continue;
+      }
+      counts.sent++;
+      send(from, to, subject, packet);
+      if (!happens(options.duplicate)) continue;
+      counts.duplicated++;
+      send(from, to, subject, packet);
+    }
+  };
+  return {
+    counts,
+    partition(...names) {
+      const side = new Set(names);
+      partitions.add(side);
+      return () => partitions.delete(side);
+    },
+    connect(name) {
+      const member: Member = { name, subscriptions: new Set(), arrivals: new Map() };
+      members.add(member);
+      return transportOf(member, options.maxPayload ?? 2 ** 20, publish, () => {
+        members.delete(member);
+      });
+    },
+  };
+}
+
+function transportOf(
+  member: Member,
+  maxPayload: number,
+  publish: (from: Member, subject: string, bytes: Uint8Array) => void,
+  leave: () => void,
+): Transport {
+  const closing = Promise.withResolvers<void>();
+  let open = true;
+  return {
+    maxPayload,
+    closed: closing.promise,
+    publish(subject, bytes) {
+      if (!open) throw new ActorError("NoRoute", "Transport is closed");
+      if (bytes.byteLength > maxPayload) {
+        throw new ActorError("TooLarge", `Payload exceeds ${maxPayload}: ${bytes.byteLength}`);
+      }
+      publish(member, subject, bytes);
+    },
+    subscribe(pattern, callback) {
+      const subscription = { pattern: pattern.split("."), callback };
+      member.subscriptions.add(subscription);
+      return () => member.subscriptions.delete(subscription);
+    },
+    close() {
+      open = false;
+      member.subscriptions.clear();
+      leave();
+      closing.resolve();
+      return closing.promise;
+    },
+  };
+}
+
+function latency(range: MemoryNetworkOptions["latencyMs"] = 0, rng: Rng): number {
+  if (typeof range === "number") return range;
+  return range[0] + rng.next() * (range[1] - range[0]);
+}
+
+function matches(pattern: readonly string[], subject: readonly string[]): boolean {
+  for (const [at, token] of pattern.entries()) {
+    if (token === ">") return subject.length > at;
+    if (at >= subject.length || (token !== "*" && token !== subject[at])) return false;
+  }
+  return pattern.length === subject.length;
+}

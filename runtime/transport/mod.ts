@@ -1,0 +1,19 @@
+/** How messages leave an isolate: the transport interface, envelopes, and the lanes. @module */
+export { endpointOf } from "./envelope.ts";
+export type {
+  AskEnvelope,
+  CreditEnvelope,
+  DownEnvelope,
+  Envelope,
+  ItemEnvelope,
+  Link,
+  StreamEnvelope,
+  TellEnvelope,
+} from "./envelope.ts";
+export { TransportLink } from "./link.ts";
+export type { LinkEvents, TransportLinkOptions } from "./link.ts";
+export type { Transport } from "./transport.ts";
+export { createMemoryNetwork } from "./memory/mod.ts";
+export type { MemoryNetwork, MemoryNetworkOptions } from "./memory/mod.ts";
+export { openThread, PortLink } from "./thread/mod.ts";
+export type { Handshake, Port, Thread, ThreadOptions } from "./thread/mod.ts";

@@ -1,0 +1,5 @@
+/** The lane between an isolate and its Worker threads. @module */
+export { PortLink } from "./link.ts";
+export type { Handshake, Port } from "./link.ts";
+export { openThread } from "./thread.ts";
+export type { Thread, ThreadOptions } from "./thread.ts";
