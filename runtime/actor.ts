@@ -2,7 +2,7 @@ import type { Clock } from "./clock.ts";
 import type { Rng } from "./rng.ts";
 import type { Logger } from "./telemetry/mod.ts";
 import type { Store } from "./store/mod.ts";
-import type { ActorRef, AnyRef, TerminationReason } from "./ref.ts";
+import type { ActorRef, AnyRef, Movable, TerminationReason } from "./ref.ts";
 import type { ItemOf, MessageOf, Protocol, ReplyOf, StreamName } from "./protocol.ts";
 import type { DeadLetters } from "./dead_letters.ts";
 import type { Thread } from "./transport/mod.ts";
@@ -10,7 +10,9 @@ import { checkName } from "./address.ts";
 
 /** How much may wait in a mailbox. What is over either bound is refused with `Overloaded`. */
 export interface MailboxLimits {
+  /** The most messages that wait. */
   readonly messages: number;
+  /** The most bytes that wait, as roughly measured. */
   readonly bytes: number;
   /** The hint that goes with `Overloaded`; 25 ms by default. */
   readonly retryAfterMs?: number;
@@ -18,16 +20,23 @@ export interface MailboxLimits {
 
 /** How many restarts within which time; one more and the actor terminates. */
 export interface Supervision {
+  /** Restarts that are allowed within `withinMs`. */
   readonly restarts: number;
+  /** The length of the window in milliseconds. */
   readonly withinMs: number;
 }
 
 /** What a handler knows besides its state and its message. */
 export interface Context<P = unknown> {
+  /** The actor itself. */
   readonly self: ActorRef<P>;
+  /** The system it runs in. */
   readonly system: System;
+  /** Time, as it was passed in. */
   readonly clock: Clock;
+  /** Randomness, as it was passed in. */
   readonly rng: Rng;
+  /** The log. */
   readonly log: Logger;
   /** Aborted when the asker cancels, the deadline passes, or the actor stops or restarts. */
   readonly signal: AbortSignal;
@@ -42,7 +51,7 @@ export interface Context<P = unknown> {
   /** Calls back in a turn of this actor when the other terminates. The answer stops watching. */
   watch(ref: AnyRef, callback: (reason: TerminationReason) => void): () => void;
   /** Buffers that move with the next reply or item instead of being copied (thread lane only). */
-  transfer(buffers: readonly Transferable[]): void;
+  transfer(buffers: readonly Movable[]): void;
 }
 
 /** One handler a method. A stream's handler answers an `AsyncIterable`, as `async *` does. */
@@ -57,6 +66,7 @@ export type Receive<P, State> = {
 
 /** A kind of actor: behaviour without state. */
 export interface ActorDefinition<P, State, Args> {
+  /** The third part of its actors' addresses. */
   readonly kind: string;
   /** 1,024 messages and 64 MiB by default. */
   readonly mailbox?: Partial<MailboxLimits>;
@@ -68,6 +78,7 @@ export interface ActorDefinition<P, State, Args> {
   start(context: Context<P>, args: Args): State | Promise<State>;
   /** Releases what the state holds: at the end and before each restart. */
   stop?(state: State, context: Context<P>, reason: TerminationReason): void | Promise<void>;
+  /** What its actors do with each message. */
   readonly receive: Receive<P, State>;
 }
 
@@ -83,13 +94,19 @@ export interface SpawnOptions {
 
 /** The actors of one isolate, and the way to all others. */
 export interface System {
+  /** The name of the node. */
   readonly node: string;
   /** `main`, or the name of the Worker thread. */
   readonly lane: string;
+  /** Time, as it was passed in. */
   readonly clock: Clock;
+  /** Randomness, as it was passed in. */
   readonly rng: Rng;
+  /** Small durable values. */
   readonly store: Store;
+  /** The log. */
   readonly log: Logger;
+  /** The messages that reached no handler here. */
   readonly deadLetters: DeadLetters;
   /** Starts an actor here. Throws `ActorError` (`Denied`) when the id is taken. */
   spawn<P extends Protocol<P>, S, A>(

@@ -55,6 +55,7 @@ export class FakeClock implements Clock {
     a.at < b.at || (a.at === b.at && a.order < b.order)
   );
 
+  /** Starts at `now`, in milliseconds since the epoch. */
   constructor(now = 1_000_000) {
     this.#now = now;
   }

@@ -3,7 +3,7 @@ import type { Clock } from "./clock.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Letter } from "./letter.ts";
 import type { Protocol } from "./protocol.ts";
-import type { ActorRef, AnyRef, TerminationReason } from "./ref.ts";
+import type { ActorRef, AnyRef, Movable, TerminationReason } from "./ref.ts";
 import type { Rng } from "./rng.ts";
 import type { Logger } from "./telemetry/mod.ts";
 
@@ -74,7 +74,7 @@ export class TurnContext implements Context {
     return this.#owner.watch(ref, callback);
   }
 
-  transfer(buffers: readonly Transferable[]): void {
+  transfer(buffers: readonly Movable[]): void {
     if (this.#letter) this.#letter.transfer = [...(this.#letter.transfer ?? []), ...buffers];
   }
 }

@@ -5,9 +5,13 @@ export type DeadLetterReason = ActorErrorCode | "Expired" | "Late" | "Duplicate"
 
 /** A message that reached no handler. */
 export interface DeadLetter {
+  /** The address it was for. */
   readonly to: string;
+  /** Its method, or what kind of envelope or packet it was. */
   readonly method: string;
+  /** Why it was not handled. */
   readonly reason: DeadLetterReason;
+  /** The message itself, where it is at hand. */
   readonly message?: unknown;
 }
 

@@ -54,12 +54,19 @@ export interface WireError {
  * message and lives on; whatever else a handler throws is a crash.
  */
 export class ActorError extends Error {
+  /** The name of the class. */
+  /** The name of the class. */
   override readonly name = "ActorError";
+  /** What went wrong. */
   readonly code: ActorErrorCode;
+  /** Whether the same message, certainly not carried out, may succeed later. */
   readonly retryable: boolean;
+  /** When to try again, in milliseconds from now, if that is known. */
   readonly retryAfterMs: number | undefined;
+  /** Plain data for the caller. */
   readonly details: unknown;
 
+  /** Makes the error of a code; `retryable` follows from the code unless it is given. */
   constructor(code: ActorErrorCode, message: string, options: ActorErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;

@@ -5,7 +5,7 @@ import type { DeadLetters } from "./dead_letters.ts";
 import { ActorError, errorFromWire, errorToWire, toActorError } from "./errors.ts";
 import { Letter, type StreamSink } from "./letter.ts";
 import { RemoteReply, RemoteStream } from "./remote_reply.ts";
-import type { TerminationReason } from "./ref.ts";
+import type { Movable, TerminationReason } from "./ref.ts";
 import type { Rng } from "./rng.ts";
 import { sizeOf } from "./size.ts";
 import {
@@ -134,7 +134,7 @@ export class Exchange {
   }
 
   /** Sends, or throws `ActorError`. */
-  send(envelope: Envelope, transfer?: readonly Transferable[]): void {
+  send(envelope: Envelope, transfer?: readonly Movable[]): void {
     const endpoint = endpointOf(envelope.to);
     if (endpoint === this.endpoint) return this.receive(envelope);
     const own = `${this.endpoint.slice(0, this.endpoint.indexOf("/"))}/`;

@@ -2,17 +2,18 @@ import { ActorError } from "./errors.ts";
 import type { Clock } from "./clock.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";
 import type { CreditWindow } from "./credit.ts";
+import type { Movable } from "./ref.ts";
 
 /** Who is owed one answer. Only the first call counts. */
 export interface ReplySink {
-  resolve(value: unknown, transfer?: readonly Transferable[]): void;
+  resolve(value: unknown, transfer?: readonly Movable[]): void;
   reject(error: ActorError): void;
 }
 
 /** Who is owed a stream. */
 export interface StreamSink {
   readonly window: CreditWindow;
-  item(value: unknown, index: number, transfer?: readonly Transferable[]): void;
+  item(value: unknown, index: number, transfer?: readonly Movable[]): void;
   end(): void;
   reject(error: ActorError): void;
 }
@@ -27,7 +28,7 @@ export class Letter implements Timed {
   readonly stream: StreamSink | null;
   /** Answered, or not wanted any more. */
   settled = false;
-  transfer: readonly Transferable[] | undefined = undefined;
+  transfer: readonly Movable[] | undefined = undefined;
   #deadlines: Deadlines | null = null;
   #controller: AbortController | null = null;
   #abortReason: ActorError | null = null;

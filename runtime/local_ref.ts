@@ -17,8 +17,11 @@ export interface RefHost {
 
 /** What applies when options say nothing. */
 export interface RefDefaults {
+  /** How long an ask waits. */
   readonly askDeadlineMs: number;
+  /** How long a stream may take as a whole. */
   readonly streamDeadlineMs: number;
+  /** How many items of a stream may be on their way unread. */
   readonly credits: number;
 }
 

@@ -24,6 +24,7 @@ export type {
   ActorRef,
   AnyRef,
   AskOptions,
+  Movable,
   StreamOptions,
   TellOptions,
   TerminationReason,

@@ -1,5 +1,8 @@
 import type { Arguments, AskName, ItemOf, ReplyOf, StreamName } from "./protocol.ts";
 
+/** A buffer that can move to another thread; shared memory is let through and stays shared. */
+export type Movable = Transferable | ArrayBufferLike;
+
 /** How one message is sent. */
 export interface TellOptions {
   /** Milliseconds since the epoch after which the message is dropped instead of handled. */
@@ -7,7 +10,7 @@ export interface TellOptions {
   /** The same, counted from now. */
   readonly deadlineMs?: number;
   /** Buffers that move to a Worker thread instead of being copied. Other lanes ignore it. */
-  readonly transfer?: readonly Transferable[];
+  readonly transfer?: readonly Movable[];
 }
 
 /** How an answer is asked for. A handler's `context` is one: `ask("x", message, context)`. */

@@ -1,11 +1,12 @@
 import { CreditWindow, maxCredits } from "./credit.ts";
 import { type ActorError, errorToWire, toActorError } from "./errors.ts";
 import type { ReplySink, StreamSink } from "./letter.ts";
+import type { Movable } from "./ref.ts";
 import type { Envelope } from "./transport/mod.ts";
 
 /** What an answer to another lane is sent by. */
 export interface Sender {
-  send(envelope: Envelope, transfer?: readonly Transferable[]): void;
+  send(envelope: Envelope, transfer?: readonly Movable[]): void;
   sendOrBury(envelope: Envelope): void;
 }
 
@@ -25,7 +26,7 @@ export class RemoteReply implements ReplySink {
     this.#done = done;
   }
 
-  resolve(value: unknown, transfer?: readonly Transferable[]): void {
+  resolve(value: unknown, transfer?: readonly Movable[]): void {
     this.#done();
     const envelope = { type: "reply", to: this.#to, id: this.#id, message: value } as const;
     try {
@@ -61,7 +62,7 @@ export class RemoteStream implements StreamSink {
     this.#done = done;
   }
 
-  item(message: unknown, index: number, transfer?: readonly Transferable[]): void {
+  item(message: unknown, index: number, transfer?: readonly Movable[]): void {
     this.#count = index + 1;
     this.#sender.send({ type: "item", to: this.#to, id: this.#id, index, message }, transfer);
   }

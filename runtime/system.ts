@@ -29,9 +29,13 @@ import {
 export interface SystemOptions {
   /** The node's name: letters, digits, `_` and `-`. */
   readonly node: string;
+  /** Time; the machine's by default. */
   readonly clock?: Clock;
+  /** Randomness; the machine's by default. */
   readonly rng?: Rng;
+  /** Small durable values; in memory by default. */
   readonly store?: Store;
+  /** The log; warnings to standard error by default. */
   readonly log?: Logger;
   /** The way to other nodes; without it there are none. */
   readonly transport?: Transport;

@@ -29,8 +29,11 @@ export type WireArray =
 
 /** A tensor as a message carries it; the product of `shape` is the length of `data`. */
 export interface WireTensor {
+  /** The type of an element. */
   readonly dtype: WireDType;
+  /** The sizes of its dimensions, outermost first; at most 8. */
   readonly shape: readonly number[];
+  /** Its elements in row-major order. */
   readonly data: WireArray;
 }
 

@@ -1,5 +1,6 @@
 /** A stored value and the version it had when it was read. */
 export interface StoreEntry {
+  /** What was stored. */
   readonly value: unknown;
   /** Changes with every write; compare it only for equality. */
   readonly version: string;
@@ -10,6 +11,7 @@ export interface StoreEntry {
  * `compareAndSet`.
  */
 export interface Store {
+  /** Reads a value and its version; null when absent. */
   get(key: string): Promise<StoreEntry | null>;
   /** Writes whatever was there, and answers the new version. */
   set(key: string, value: unknown): Promise<string>;
@@ -18,6 +20,7 @@ export interface Store {
    * or null if another was first.
    */
   compareAndSet(key: string, version: string | null, value: unknown): Promise<string | null>;
+  /** Removes a value, if it is there. */
   delete(key: string): Promise<void>;
   /** The keys that start with a prefix, in order. */
   list(prefix: string): Promise<string[]>;

@@ -6,9 +6,13 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 /** A structured log. */
 export interface Logger {
+  /** What helps to find a fault. */
   debug(message: string, fields?: LogFields): void;
+  /** What happens in normal work. */
   info(message: string, fields?: LogFields): void;
+  /** What an operator may have to look at. */
   warn(message: string, fields?: LogFields): void;
+  /** What went wrong. */
   error(message: string, fields?: LogFields): void;
   /** A logger that adds these fields to every line. */
   child(fields: LogFields): Logger;
@@ -24,6 +28,7 @@ export interface LoggerOptions {
   readonly write?: (line: string) => void;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+  /** What every line carries. */
   readonly fields?: LogFields;
 }
 

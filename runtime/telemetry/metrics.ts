@@ -3,23 +3,29 @@ export type Labels = Readonly<Record<string, string>>;
 
 /** Counts up. */
 export interface Counter {
+  /** Adds `by`, 1 by default, never less than 0. */
   inc(labels?: Labels, by?: number): void;
 }
 
 /** Goes up and down. */
 export interface Gauge {
+  /** Puts it at a value. */
   set(value: number, labels?: Labels): void;
+  /** Moves it by a difference. */
   add(by: number, labels?: Labels): void;
 }
 
 /** Counts values by size. */
 export interface Histogram {
+  /** Counts one value. */
   observe(value: number, labels?: Labels): void;
 }
 
 /** The metrics of a process. Asking twice for a name gives the same metric. */
 export interface Metrics {
+  /** Finds or makes a counter; `labels` are the names of its labels. */
   counter(name: string, help: string, labels?: readonly string[]): Counter;
+  /** Finds or makes a gauge; `labels` are the names of its labels. */
   gauge(name: string, help: string, labels?: readonly string[]): Gauge;
   /** `buckets` are upper bounds in rising order; by default seconds from 1 ms to 60 s. */
   histogram(

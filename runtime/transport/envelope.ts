@@ -1,5 +1,5 @@
 import type { WireError } from "../errors.ts";
-import type { TerminationReason } from "../ref.ts";
+import type { Movable, TerminationReason } from "../ref.ts";
 
 /**
  * What crosses lanes. `to` is an actor's address or, for answers, an endpoint (`node/lane`); `from`
@@ -79,7 +79,7 @@ export interface DownEnvelope {
 /** One way out of this isolate. */
 export interface Link {
   /** Sends, or throws `ActorError`. Buffers in `transfer` move instead of being copied, if it can. */
-  send(envelope: Envelope, transfer?: readonly Transferable[]): void;
+  send(envelope: Envelope, transfer?: readonly Movable[]): void;
   close(): void | Promise<void>;
 }
 

@@ -73,7 +73,7 @@ export class TransportLink implements Link {
       const limit = this.#maxMessageBytes;
       throw new ActorError("TooLarge", `Message exceeds ${limit} bytes: ${frame.byteLength}`);
     }
-    this.#sent.set(to, sequence + this.#publish(subject, head, frame));
+    this.#publish(subject, to, head, frame);
   }
 
   async close(): Promise<void> {
@@ -81,19 +81,15 @@ export class TransportLink implements Link {
     await this.#transport.close();
   }
 
-  /** Publishes whole or in parts, and answers how many packets it took. */
-  #publish(subject: string, head: PacketHead, frame: Uint8Array): number {
+  /** Publishes whole or in parts; a number is used up even if its packet could not be sent. */
+  #publish(subject: string, to: string, head: PacketHead, frame: Uint8Array): void {
     const { maxPayload } = this.#transport;
-    if (frame.byteLength <= maxPayload) {
-      this.#transport.publish(subject, frame);
-      return 1;
+    const isWhole = frame.byteLength <= maxPayload;
+    const packets = isWhole ? [frame] : encodeParts(head, frame, maxPayload);
+    for (const packet of packets) {
+      this.#sent.set(to, (this.#sent.get(to) ?? 0) + 1);
+      this.#transport.publish(subject, packet);
     }
-    let packets = 0;
-    for (const part of encodeParts(head, frame, maxPayload)) {
-      this.#transport.publish(subject, part);
-      packets++;
-    }
-    return packets;
   }
 
   #arrive(subject: string, bytes: Uint8Array): void {

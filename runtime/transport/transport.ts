@@ -14,5 +14,6 @@ export interface Transport {
   ): () => void;
   /** Resolves once it is closed, with the error that closed it if there was one. */
   readonly closed: Promise<Error | void>;
+  /** Ends it. */
   close(): Promise<void>;
 }

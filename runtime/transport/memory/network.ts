@@ -5,11 +5,15 @@ import type { Transport } from "../transport.ts";
 
 /** The faults of a network; each share is of packets, from 0 to 1. */
 export interface MemoryNetworkOptions {
+  /** The time in which packets travel. */
   readonly clock: Clock;
+  /** What the faults follow from. */
   readonly rng: Rng;
   /** How long a packet takes: a number or a range; 0 by default. */
   readonly latencyMs?: number | readonly [least: number, most: number];
+  /** Packets that never arrive. */
   readonly loss?: number;
+  /** Packets that are sent twice. */
   readonly duplicate?: number;
   /** Packets that are held back so that later ones overtake them. */
   readonly reorder?: number;

@@ -1,10 +1,14 @@
 import { ActorError } from "../../errors.ts";
+import type { Movable } from "../../ref.ts";
 import { checkEnvelope, type Envelope, type Link } from "../envelope.ts";
 
 /** One end of the channel between a Worker and the isolate that made it. */
 export interface Port {
+  /** Sends by structured clone. */
   postMessage(message: unknown, transfer: Transferable[]): void;
+  /** Listens for messages. */
   addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
+  /** Listens no more. */
   removeEventListener(type: "message", listener: (event: MessageEvent) => void): void;
 }
 
@@ -14,11 +18,15 @@ export type Handshake =
   | { readonly handshake: "attach"; readonly node: string; readonly lane: string }
   | { readonly handshake: "attached" };
 
+function isTransferable(buffer: Movable): buffer is Transferable {
+  return !(buffer instanceof SharedArrayBuffer);
+}
+
 /** Envelopes through `postMessage`: structured clone, never JSON; buffers may be transferred. */
 export class PortLink implements Link {
   readonly #port: Port;
   readonly #listener: (event: MessageEvent) => void;
-  #queued: [Envelope, readonly Transferable[]][] | null = [];
+  #queued: [Envelope, readonly Movable[]][] | null = [];
   #closed: ActorError | null = null;
 
   constructor(
@@ -35,7 +43,7 @@ export class PortLink implements Link {
     port.addEventListener("message", this.#listener);
   }
 
-  send(envelope: Envelope, transfer: readonly Transferable[] = []): void {
+  send(envelope: Envelope, transfer: readonly Movable[] = []): void {
     if (this.#closed) throw this.#closed;
     if (this.#queued) this.#queued.push([envelope, transfer]);
     else this.#post(envelope, transfer);
@@ -59,9 +67,9 @@ export class PortLink implements Link {
     this.#port.removeEventListener("message", this.#listener);
   }
 
-  #post(envelope: Envelope, transfer: readonly Transferable[]): void {
+  #post(envelope: Envelope, transfer: readonly Movable[]): void {
     try {
-      this.#port.postMessage(envelope, [...transfer]);
+      this.#port.postMessage(envelope, transfer.filter(isTransferable));
     } catch (thrown) {
       const why = thrown instanceof Error ? thrown.message : String(thrown);
       throw new ActorError("AppError", `Cannot send message: ${why}`, { cause: thrown });

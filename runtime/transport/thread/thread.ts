@@ -4,6 +4,7 @@ import { type Handshake, PortLink } from "./link.ts";
 
 /** A Worker whose actors this isolate reaches. */
 export interface Thread {
+  /** The lane's name within the node. */
   readonly name: string;
   /** Resolves once the Worker serves; rejects with `Terminated` if it dies before. */
   readonly ready: Promise<void>;
