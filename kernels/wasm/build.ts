@@ -1,5 +1,6 @@
 /** Compiles the AssemblyScript kernels: once with relaxed SIMD, once without for machines that lack it. */
 import asc from "assemblyscript/asc";
+import { tileSource } from "./tile_source.ts";
 
 /** The compiled files by their names in this folder. */
 export async function compileKernels(): Promise<Map<string, Uint8Array>> {
@@ -21,7 +22,8 @@ async function compile(features: readonly string[]): Promise<Uint8Array> {
       ...features.flatMap((f) => ["--enable", f]),
     ],
     {
-      readFile: (name: string) => readSource(new URL(name, folder)),
+      readFile: (name: string) =>
+        name === "tiles.ts" ? tileSource() : readSource(new URL(name, folder)),
       writeFile: (_name: string, contents: Uint8Array | string) => {
         if (typeof contents !== "string") output = contents;
       },
