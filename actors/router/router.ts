@@ -84,12 +84,12 @@ async function* cascade(
     });
     if (threshold === null) yield* textEvents(answer.pieces(seed, context));
     else {
-      const pieces = await collect(answer, seed, context);
+      const whole = await collect(answer, seed, context);
       if (!answer.accepted) {
         path.push(visit());
         continue;
       }
-      yield* textEvents(pieces);
+      yield* textEvents([whole]);
     }
     path.push(visit());
     state.answered.set(level.name, (state.answered.get(level.name) ?? 0) + 1);
@@ -111,10 +111,14 @@ function route({ name, levels }: Family, { level }: GenerateRequest): readonly L
   });
 }
 
-async function collect(answer: Answer, seed: number, control: StreamControl): Promise<TextPiece[]> {
+/** A whole answer as one piece. */
+async function collect(answer: Answer, seed: number, control: StreamControl): Promise<TextPiece> {
   const pieces: TextPiece[] = [];
   for await (const piece of answer.pieces(seed, control)) pieces.push(piece);
-  return pieces;
+  return {
+    text: pieces.map(({ text }) => text).join(""),
+    tokens: pieces.flatMap(({ tokens }) => tokens),
+  };
 }
 
 async function* textEvents(

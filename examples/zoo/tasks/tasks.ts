@@ -1,11 +1,4 @@
-import { addsub, mul } from "./kinds/arithmetic.ts";
-import { bool } from "./kinds/boolean.ts";
-import { date } from "./kinds/date.ts";
-import { max } from "./kinds/extremes.ts";
-import { count, rev } from "./kinds/letters.ts";
-import { roman } from "./kinds/roman.ts";
-import { sort } from "./kinds/sort.ts";
-import { unit } from "./kinds/units.ts";
+import { addsub, bool, count, date, max, mul, rev, roman, sort, unit } from "./kinds/mod.ts";
 import type { Difficulty, Task, TaskName } from "./task.ts";
 
 /** The ten tasks, in the order of `TASK_NAMES`. */

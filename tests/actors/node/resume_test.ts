@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import type { ReplicaProtocol } from "../../../actors/protocol.ts";
+import { ActorError } from "../../../runtime/mod.ts";
+import { sharedTest } from "../../support/shared.ts";
+import { greedyIds, publishedIds, withFamily } from "./support.ts";
+
+const path = "models/stories260K";
+
+sharedTest(
+  "a generation goes on elsewhere when its replica is killed in mid-stream",
+  path,
+  async (dir) => {
+    await withFamily([{ name: "one", model: dir, replicas: 3 }], async (router, node) => {
+      const { prompt, ids } = publishedIds(dir);
+      const killed: string[] = [];
+      const kill = async (count: number) => {
+        if (count !== 20 && count !== 90) return;
+        const { replicas } = (await router.ask("status")).levels[0]!;
+        const busy = replicas.find(({ alive, running }) => alive && running > 0)!;
+        killed.push(busy.address);
+        await node.system.stop(node.system.ref<ReplicaProtocol>(busy.address));
+      };
+      assert.deepEqual(await greedyIds(router, prompt, 200, kill), ids);
+      assert.equal(new Set(killed).size, 2, "two replicas were killed while they generated");
+    });
+  },
+);
+
+sharedTest("concurrent generations lose nothing when a replica is killed", path, async (dir) => {
+  await withFamily([{ name: "one", model: dir, replicas: 2 }], async (router, node) => {
+    const { prompt, ids } = publishedIds(dir);
+    let isKilled = false;
+    const kill = async (count: number) => {
+      if (isKilled || count < 30) return;
+      isKilled = true;
+      const [first] = (await router.ask("status")).levels[0]!.replicas;
+      await node.system.stop(node.system.ref<ReplicaProtocol>(first!.address));
+    };
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => greedyIds(router, prompt, 120, kill)),
+    );
+    for (const answer of answers) assert.deepEqual(answer, ids.slice(0, 120));
+    assert(isKilled);
+  });
+});
+
+sharedTest("a generation fails with one clear error when no replica is left", path, async (dir) => {
+  await withFamily([{ name: "one", model: dir }], async (router, node) => {
+    const { prompt } = publishedIds(dir);
+    const kill = async (count: number) => {
+      if (count !== 20) return;
+      const [only] = (await router.ask("status")).levels[0]!.replicas;
+      await node.system.stop(node.system.ref<ReplicaProtocol>(only!.address));
+    };
+    await assert.rejects(greedyIds(router, prompt, 200, kill), (error: unknown) => {
+      assert(error instanceof ActorError);
+      assert.equal(error.code, "NoRoute");
+      return true;
+    });
+    assert.equal((await router.ask("status")).ready, false);
+  });
+});
+
+sharedTest("a cancelled generation leaves the batch and frees its pages", path, async (dir) => {
+  await withFamily([{ name: "one", model: dir }], async (router) => {
+    const { prompt } = publishedIds(dir);
+    const request = {
+      id: "cancelled",
+      prompt: { kind: "ids", ids: prompt },
+      maxTokens: 400,
+      stop: [],
+      sampling: { temperature: 0 },
+    } as const;
+    for await (const event of router.stream("generate", request)) {
+      if (event.type === "text") break;
+    }
+    let load = (await router.ask("status")).levels[0]!.replicas[0]!;
+    for (let tries = 0; load.running > 0 && tries < 100; tries++) {
+      load = (await router.ask("status")).levels[0]!.replicas[0]!;
+    }
+    assert.equal(load.running, 0);
+    assert.equal(load.pages[0], 0);
+  });
+});
