@@ -93,11 +93,10 @@ export class Completions {
       signal: work.signal,
       fail: (reason) => JSON.stringify(toHttpError(failure(work, reason)).body()),
       ended: (how, reason) => {
+        if (how === "failed") this.#close(exchange, reason);
+        else this.#log(id, how === "done" ? 200 : clientClosed, meter);
         if (how !== "done") work.cancel();
         work.finish();
-        if (how === "done") this.#log(id, 200, meter);
-        else if (how === "cancelled") this.#log(id, clientClosed, meter);
-        else this.#close(exchange, reason);
       },
     });
     return new Response(body, { headers: streamHeaders });

@@ -25,23 +25,20 @@ export function eventStream(
   const { signal, fail, ended } = options;
   let open = true;
   let ready: IteratorResult<string, void> | null = first;
+  let aborted = () => {};
   const end = (how: "done" | "failed" | "cancelled", reason?: unknown) => {
     open = false;
     signal.removeEventListener("abort", aborted);
     source.return().catch(() => {});
     ended(how, reason);
   };
-  let aborted = () => {};
-  const send = (controller: ReadableStreamDefaultController<Uint8Array>, data: string) =>
-    controller.enqueue(encoder.encode(`data: ${data}\n\n`));
+  const finish = (controller: Controller, data: string, reason?: unknown) => {
+    end(data === lastData ? "done" : "failed", reason);
+    sendLast(controller, data);
+  };
   return new ReadableStream<Uint8Array>({
     start(controller) {
-      aborted = () => {
-        if (!open) return;
-        send(controller, fail(signal.reason));
-        controller.close();
-        end("failed", signal.reason);
-      };
+      aborted = () => finish(controller, fail(signal.reason), signal.reason);
       signal.addEventListener("abort", aborted, { once: true });
       if (signal.aborted) aborted();
     },
@@ -50,19 +47,30 @@ export function eventStream(
         const { value = lastData } = ready ?? await source.next();
         ready = null;
         if (!open) return;
-        send(controller, value);
-        if (value !== lastData) return;
-        controller.close();
-        end("done");
+        if (value === lastData) finish(controller, value);
+        else controller.enqueue(encode(value));
       } catch (error) {
-        if (!open) return;
-        send(controller, fail(error));
-        controller.close();
-        end("failed", error);
+        if (open) finish(controller, fail(error), error);
       }
     },
     cancel(reason) {
       if (open) end("cancelled", reason);
     },
   }, { highWaterMark: 0 });
+}
+
+type Controller = ReadableStreamDefaultController<Uint8Array>;
+
+/** Sends and closes. The reader may go away while it is handed the data, which closes the stream too. */
+function sendLast(controller: Controller, data: string): void {
+  try {
+    controller.enqueue(encode(data));
+    controller.close();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
+function encode(data: string): Uint8Array {
+  return encoder.encode(`data: ${data}\n\n`);
 }
