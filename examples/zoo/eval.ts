@@ -80,6 +80,7 @@ async function main(): Promise<void> {
       family.name,
       items,
       integer("concurrency", values.concurrency),
+      progressLine(items.length),
     );
     report(records, values.json === true);
   } finally {
@@ -93,17 +94,17 @@ export async function evaluateFamily(
   family: string,
   items: readonly LabelledPrompt[],
   concurrency: number,
+  progress: (system: string, done: number) => void = () => {},
 ): Promise<EvaluationRecord[]> {
   const router = node.routers.get(family)!;
   const models = node.models.get(family)!;
   const chat = models.every(({ template }) => template !== undefined);
   const prompts = items.map((item) => toPrompt(item, chat));
-  const line = progressLine(items.length);
   const outcomes: Record<string, Outcome>[] = items.map(() => ({}));
   for (const system of [...models.map(({ name }) => name), CASCADE]) {
     const answers = await askAll(router, prompts, {
       concurrency,
-      progress: (done) => line(`${family}/${system}`, done),
+      progress: (done) => progress(`${family}/${system}`, done),
       ...(system !== CASCADE && { level: system }),
     });
     answers.forEach(({ text, route, usage }, i) => {
