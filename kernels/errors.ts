@@ -10,11 +10,29 @@ export type KernelErrorCode =
 
 /** An error of the compute layer; the message states the action, then the value that broke it. */
 export class KernelError extends Error {
+  /** The name of the class. */
   override readonly name = "KernelError";
+  /** Why it was refused. */
   readonly code: KernelErrorCode;
 
+  /** An error with its code and its one-line message. */
   constructor(code: KernelErrorCode, message: string) {
     super(message);
     this.code = code;
+  }
+}
+
+/** A value from outside as it may stand in a message: JSON on one line of at most 80 characters. */
+export function quote(value: unknown): string {
+  const text = stringify(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+function stringify(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    // Nested too deeply, or not JSON.
+    return typeof value;
   }
 }

@@ -1,16 +1,20 @@
 import type { Backend, ExpertChoice, Program, Tensor } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { WeightSource } from "../formats/mod.ts";
-import type { ExpertRequest } from "./partition.ts";
+import type { ExpertRequest } from "./partition_options.ts";
 import type { ModelSpec } from "./spec.ts";
-import { loadExperts, type LoadProgress, type Range, WeightLoader } from "./weights.ts";
+import { type LoadProgress, WeightLoader } from "./weight_loader.ts";
+import { loadExperts, type Range } from "./weights.ts";
 
 /** What an expert shard holds. */
 export interface ExpertShardOptions {
+  /** Layers whose experts it holds; dense ones among them are passed over. */
   readonly layers: Range;
+  /** Experts of each of them. */
   readonly experts: Range;
   /** Most tokens of one request. */
   readonly tokens: number;
+  /** Told after each tensor. */
   readonly progress?: LoadProgress;
 }
 
@@ -49,18 +53,19 @@ export class ExpertShard {
     this.#programs = new Map(layers.map((layer) => [layer, this.#record(loader, spec, layer)]));
   }
 
-  /** The weighted sum over the chosen experts that this shard holds, f32 `[tokens, dim]`. */
+  /**
+   * The weighted sum over the chosen experts that this shard holds, f32 `[tokens, dim]`. Throws
+   * `InvalidArgument` for a layer that it does not hold, too many tokens or arrays that do not fit them.
+   */
   async apply({ layer, tokens, x, experts, weights }: ExpertRequest): Promise<Float32Array> {
     const program = this.#programs.get(layer);
-    if (!program) {
-      throw new KernelError("InvalidArgument", `Cannot find experts of layer: ${layer}`);
-    }
-    if (tokens > this.#options.tokens) {
-      throw new KernelError(
-        "InvalidArgument",
-        `Cannot take more than ${this.#options.tokens} tokens: ${tokens}`,
-      );
-    }
+    if (!program) refuse("experts of layer", layer);
+    if (tokens > this.#options.tokens) refuse(`tokens over ${this.#options.tokens}`, tokens);
+    const { shape: [, dim] } = this.#x;
+    const { shape: [, topK] } = this.#choice.experts;
+    checkLength("x", x, tokens * dim!);
+    checkLength("experts", experts, tokens * topK!);
+    checkLength("weights", weights, tokens * topK!);
     this.#backend.write(this.#x, x);
     this.#backend.write(this.#choice.experts, experts);
     this.#backend.write(this.#choice.weights, weights);
@@ -75,4 +80,12 @@ export class ExpertShard {
       r.experts(this.#out, this.#x, this.#choice, held);
     });
   }
+}
+
+function checkLength(name: string, values: ArrayLike<number>, expected: number): void {
+  if (values.length !== expected) refuse(`${name} of other than ${expected} values`, values.length);
+}
+
+function refuse(what: string, value: number): never {
+  throw new KernelError("InvalidArgument", `Cannot compute ${what}: ${value}`);
 }

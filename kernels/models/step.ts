@@ -1,5 +1,4 @@
 /** One step of a running batch, as host arrays. */
-import { TOP_LOGPROBS } from "../backend.ts";
 import type { Capacity } from "./graph.ts";
 
 /**
@@ -37,8 +36,9 @@ export interface StepResult {
   readonly sampled: Int32Array;
   /** f32 `[samples, 4]`: log-probability, margin, entropy, highest log-probability. */
   readonly stats: Float32Array;
-  /** i32 and f32 `[samples, TOP_LOGPROBS]`; absent when no row wanted alternatives. */
+  /** i32 `[samples, TOP_LOGPROBS]`; absent when no row wanted alternatives. */
   readonly topTokens?: Int32Array;
+  /** f32 `[samples, TOP_LOGPROBS]`; absent when no row wanted alternatives. */
   readonly topLogprobs?: Float32Array;
   /** f32 `[tokens, dim]` for the next partition; absent from the last. */
   readonly hidden?: Float32Array;
@@ -69,6 +69,3 @@ export function wantsAlternatives(step: Step): boolean {
   for (let s = 0; s < step.samples; s++) if (step.integers[s * 8 + 6]! > 0) return true;
   return false;
 }
-
-/** Alternatives of a sample. */
-export const ALTERNATIVES = TOP_LOGPROBS;

@@ -1,18 +1,8 @@
-/** Brings a checkpoint's tensors into device memory, stacked as the graphs want them. */
-import type { Backend, ExpertWeights, Tensor, WeightDType } from "../backend.ts";
-import { byteWidth, elements, widen } from "../dtype.ts";
+/** The weights of a layer, stacked as the graphs want them. */
+import type { ExpertWeights, Tensor } from "../backend.ts";
 import { KernelError } from "../errors.ts";
-import type { WeightSource } from "../formats/mod.ts";
 import type { ModelSpec } from "./spec.ts";
-
-/** Called after each tensor with the bytes loaded so far. */
-export type LoadProgress = (loadedBytes: number) => void;
-
-/** A tensor of the checkpoint and the shape that the model needs it to have. */
-export interface Part {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
+import type { Part, WeightLoader } from "./weight_loader.ts";
 
 /** Weights of one layer. */
 export interface LayerWeights {
@@ -45,79 +35,10 @@ export interface MixtureWeights {
 
 /** A contiguous range. */
 export interface Range {
+  /** Its first index. */
   readonly first: number;
+  /** How many indices. */
   readonly count: number;
-}
-
-/** Loads tensors by name. Throws `InvalidModel` for a missing tensor or a wrong shape. */
-export class WeightLoader {
-  #loaded = 0;
-
-  constructor(
-    readonly backend: Backend,
-    readonly source: WeightSource,
-    readonly progress: LoadProgress = () => {},
-  ) {}
-
-  /** A weight as stored: the parts stacked along their first dimension. */
-  stack(label: string, parts: readonly Part[], shape: readonly number[]): Tensor {
-    const dtypes = new Set(parts.map((part) => this.#check(part)));
-    const [dtype] = dtypes;
-    if (dtypes.size !== 1 || dtype === undefined) {
-      throw new KernelError("Unsupported", `Cannot stack tensors of several dtypes: ${label}`);
-    }
-    const tensor = this.backend.tensor({ label, dtype, shape });
-    let offset = 0;
-    for (const part of parts) {
-      const bytes = elements(part.shape) * byteWidth[dtype];
-      this.backend.load(tensor, offset, bytes, (into, at) => this.source.read(part.name, at, into));
-      offset += bytes;
-      this.progress(this.#loaded += bytes);
-    }
-    this.backend.seal(tensor);
-    return tensor;
-  }
-
-  /** One matrix as stored. */
-  matrix(name: string, rows: number, columns: number): Tensor {
-    return this.stack(name, [{ name, shape: [rows, columns] }], [rows, columns]);
-  }
-
-  /** A norm or bias, widened to float32; several parts are joined. */
-  vector(label: string, parts: readonly Part[]): Tensor {
-    const values = parts.map((part) => this.#floats(part));
-    const length = values.reduce((sum, part) => sum + part.length, 0);
-    const tensor = this.backend.tensor({ label, dtype: "f32", shape: [length] });
-    let offset = 0;
-    for (const part of values) {
-      this.backend.write(tensor, part, offset);
-      offset += part.length;
-    }
-    return tensor;
-  }
-
-  #floats(part: Part): Float32Array {
-    const dtype = this.#check(part);
-    const bytes = new Uint8Array(elements(part.shape) * byteWidth[dtype]);
-    this.source.read(part.name, 0, bytes);
-    this.progress(this.#loaded += bytes.length);
-    return widen(dtype, bytes.buffer);
-  }
-
-  #check({ name, shape }: Part): WeightDType {
-    const info = this.source.info(name);
-    if (!info) throw new KernelError("InvalidModel", `Cannot find a tensor of the model: ${name}`);
-    if (info.shape.join() !== shape.join()) {
-      throw new KernelError(
-        "InvalidModel",
-        `Cannot load ${name}, shape [${shape.join(", ")}] expected: [${info.shape.join(", ")}]`,
-      );
-    }
-    if (info.dtype !== "f32" && info.dtype !== "f16" && info.dtype !== "bf16") {
-      throw new KernelError("Unsupported", `Cannot load ${name} of dtype: ${info.dtype}`);
-    }
-    return info.dtype;
-  }
 }
 
 /** Loads one layer with the experts in `experts` (`undefined` = held elsewhere). */
