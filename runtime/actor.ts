@@ -51,7 +51,7 @@ export interface Context<P = unknown> {
   /** Calls back in a turn of this actor when the other terminates. The answer stops watching. */
   watch(ref: AnyRef, callback: (reason: TerminationReason) => void): () => void;
   /** Buffers that move with the next reply or item instead of being copied (thread lane only). */
-  transfer(buffers: readonly Movable[]): void;
+  move(buffers: readonly Movable[]): void;
 }
 
 /** One handler a method. A stream's handler answers an `AsyncIterable`, as `async *` does. */

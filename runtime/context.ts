@@ -74,7 +74,7 @@ export class TurnContext implements Context {
     return this.#owner.watch(ref, callback);
   }
 
-  transfer(buffers: readonly Movable[]): void {
+  move(buffers: readonly Movable[]): void {
     if (this.#letter) this.#letter.transfer = [...(this.#letter.transfer ?? []), ...buffers];
   }
 }

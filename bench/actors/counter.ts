@@ -18,7 +18,7 @@ export const Counter = defineActor<CounterProtocol, { total: number }>({
     },
     total: (state) => state.total,
     echo: (_, tensor, context) => {
-      context.transfer([tensor.data.buffer]);
+      context.move([tensor.data.buffer]);
       return tensor;
     },
   },

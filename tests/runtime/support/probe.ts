@@ -18,6 +18,10 @@ export interface ProbeProtocol {
   /** How many items the last `count` has made. */
   made(): number;
   whoWatches(address: string): string;
+  /** Throws outside any turn. */
+  fail(): void;
+  /** Answers what no lane but the same isolate can carry. */
+  unclonable(): unknown;
 }
 
 interface State {
@@ -47,7 +51,7 @@ export const Probe = defineActor<ProbeProtocol, State>({
     echo: (_, message) => message,
     double: (_, { dtype, shape, data }, context) => {
       const doubled = (data as Float32Array).map((value) => value * 2);
-      context.transfer([doubled.buffer]);
+      context.move([doubled.buffer]);
       return { dtype, shape, data: doubled };
     },
     async hang(state, _, context) {
@@ -75,6 +79,8 @@ export const Probe = defineActor<ProbeProtocol, State>({
       context.watch({ address }, (reason) => ended.resolve(reason.type));
       return await ended.promise;
     },
+    fail: () => new Promise(() => setTimeout(() => reject("Outside"), 0)),
+    unclonable: () => () => 1,
   },
 });
 
