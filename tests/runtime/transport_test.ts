@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  createMemoryNetwork,
+  createSystem,
+  encode,
+  FakeClock,
+  type MemoryNetworkOptions,
+  seededRng,
+  type System,
+  type TerminationReason,
+} from "../../runtime/mod.ts";
+import { rejectsWith } from "./support/assert.ts";
+import { silent } from "./support/lanes.ts";
+import { Probe, type ProbeProtocol } from "./support/probe.ts";
+
+function open(options: Partial<MemoryNetworkOptions> = {}) {
+  const clock = new FakeClock();
+  const network = createMemoryNetwork({ clock, rng: seededRng(5), ...options });
+  const systems: System[] = [];
+  const join = (node: string) => {
+    const transport = network.connect(node);
+    const system = createSystem({
+      node,
+      clock,
+      transport,
+      log: silent,
+      kinds: [Probe],
+      graceMs: 0,
+    });
+    systems.push(system);
+    return system;
+  };
+  const close = async () => {
+    const closing = systems.map((system) => system.shutdown());
+    await clock.advance(1000);
+    await Promise.all(closing);
+  };
+  return { clock, network, join, [Symbol.asyncDispose]: close };
+}
+
+Deno.test("messages larger than a payload travel in parts", async () => {
+  await using test = open({ maxPayload: 2000 });
+  const [a] = [test.join("a"), test.join("b")];
+  const probe = await a.spawnOn<ProbeProtocol>("b/main", "probe", undefined);
+  const data = Float32Array.from({ length: 10_000 }, (_, i) => i);
+  assert.deepEqual(await probe.ask("echo", { data }), { data });
+  assert.ok(test.network.counts.sent > 40);
+});
+
+Deno.test("a message that loses a part is lost as a whole, and the next ones arrive", async () => {
+  await using test = open({ maxPayload: 2000, loss: 0.1, latencyMs: 1 });
+  const [a, b] = [test.join("a"), test.join("b")];
+  b.spawn(Probe, undefined, { id: "x" });
+  const probe = a.ref<ProbeProtocol>("b/main/probe/x");
+  const data = Uint8Array.from({ length: 8000 }, (_, i) => i);
+  const asked = Array.from({ length: 30 }, async (_, n) => {
+    await test.clock.advance(0);
+    return probe.ask("echo", { n, data }, { deadlineMs: 200 });
+  });
+  const results = Promise.allSettled(asked);
+  await test.clock.advance(500);
+  const answers = (await results).filter((result) => result.status === "fulfilled");
+  assert.ok(answers.length > 0 && answers.length < 30, `${answers.length} of 30 arrived`);
+  for (const { value } of answers) assert.deepEqual((value as { data: unknown }).data, data);
+});
+
+Deno.test("a message over 64 MiB is refused with TooLarge where it is sent", async () => {
+  await using test = open();
+  const a = test.join("a");
+  const probe = a.ref<ProbeProtocol>("b/main/probe/x");
+  await rejectsWith("TooLarge", probe.ask("echo", new Uint8Array(65 << 20)));
+});
+
+Deno.test("what the codec cannot carry is refused where it is sent", async () => {
+  await using test = open();
+  const [a] = [test.join("a"), test.join("b")];
+  const probe = await a.spawnOn<ProbeProtocol>("b/main", "probe", undefined);
+  await rejectsWith("AppError", probe.ask("echo", new Map()));
+  await rejectsWith("AppError", probe.ask("unclonable"));
+  assert.deepEqual(await probe.ask("list"), []);
+});
+
+Deno.test("a partition ends in Timeout, and heals", async () => {
+  await using test = open();
+  const [a] = [test.join("a"), test.join("b")];
+  const probe = await a.spawnOn<ProbeProtocol>("b/main", "probe", undefined);
+  const heal = test.network.partition("b");
+  const cut = rejectsWith("Timeout", probe.ask("echo", 1, { deadlineMs: 100 }));
+  await test.clock.advance(100);
+  await cut;
+  heal();
+  assert.equal(await probe.ask("echo", 2), 2);
+});
+
+Deno.test("nodeDown() fails what waits for the node, and tells who watches", async () => {
+  await using test = open();
+  const [a, b] = [test.join("a"), test.join("b")];
+  b.spawn(Probe, undefined, { id: "x" });
+  const probe = a.ref<ProbeProtocol>("b/main/probe/x");
+  const reason = Promise.withResolvers<TerminationReason>();
+  a.watch(probe, reason.resolve);
+  const pending = rejectsWith("Terminated", probe.ask("hang"));
+  await test.clock.settle();
+  a.nodeDown("b", "no heartbeat");
+  await pending;
+  assert.deepEqual(await reason.promise, { type: "Lost", message: "Node b: no heartbeat" });
+});
+
+Deno.test("a node that comes back in a new life fails what waited for the former", async () => {
+  await using test = open();
+  const [a, b] = [test.join("a"), test.join("b")];
+  b.spawn(Probe, undefined, { id: "x" });
+  const probe = a.ref<ProbeProtocol>("b/main/probe/x");
+  await probe.ask("echo", 0);
+  const heal = test.network.partition("b");
+  const pending = rejectsWith("Terminated", probe.ask("hang"));
+  await test.clock.settle();
+  heal();
+  const closing = b.shutdown();
+  await test.clock.advance(10);
+  await closing;
+  const again = test.join("b");
+  void again.ref<ProbeProtocol>("a/main/probe/any").ask("list").catch(() => {});
+  await test.clock.settle();
+  await pending;
+});
+
+Deno.test("hostile packets are dead letters and nothing more", async () => {
+  await using test = open();
+  const a = test.join("a");
+  a.spawn(Probe, undefined, { id: "x" });
+  const mallory = test.network.connect("mallory");
+  const head = { source: "m", incarnation: 1, sequence: 0 };
+  const envelopes: unknown[] = [
+    null,
+    { type: "tell" },
+    { type: "__proto__", to: "a/main/probe/x" },
+    { type: "tell", to: "../../x", method: "add", deadline: 0 },
+    { type: "ask", to: "a/main/probe/x", from: "m", id: 1, method: "add", deadline: 1 },
+    { type: "fail", to: "a/main", id: 1, error: null },
+    { type: "tell", to: "b/main/probe/x", method: "add", deadline: 0 },
+  ];
+  for (const [sequence, envelope] of envelopes.entries()) {
+    mallory.publish("tandem.a.main", encode({ ...head, sequence, envelope }));
+  }
+  const parts = [[0, 1e9], [5, 2], [-1, 3], [0, 0]];
+  for (const [part, of] of parts) {
+    const bytes = new Uint8Array(3);
+    mallory.publish("tandem.a.main", encode({ ...head, sequence: 50, part, of, bytes }));
+  }
+  await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), async (bytes) => {
+    mallory.publish("tandem.a.x", bytes);
+    await null;
+  }));
+  await test.clock.settle();
+  assert.ok(a.deadLetters.countOf("Malformed") > 100);
+  assert.deepEqual(await a.ref<ProbeProtocol>("a/main/probe/x").ask("list"), []);
+});
+
+Deno.test("createMemoryNetwork() matches subjects as NATS does", () => {
+  const network = createMemoryNetwork({ clock: new FakeClock(), rng: seededRng(1) });
+  const [a, b] = [network.connect("a"), network.connect("b")];
+  const cases: [string, string, boolean][] = [
+    ["x.y", "x.y", true],
+    ["x.*", "x.y", true],
+    ["x.*", "x.y.z", false],
+    ["x.>", "x.y.z", true],
+    ["x.>", "x", false],
+    ["*.y", "x.z", false],
+  ];
+  for (const [pattern, subject, expected] of cases) {
+    const before = network.counts.sent;
+    const unsubscribe = b.subscribe(pattern, () => {});
+    a.publish(subject, new Uint8Array(1));
+    unsubscribe();
+    assert.equal(network.counts.sent > before, expected, `${pattern} ${subject}`);
+  }
+});
+
+Deno.test("createMemoryNetwork() refuses what a server would refuse", async () => {
+  const network = createMemoryNetwork({
+    clock: new FakeClock(),
+    rng: seededRng(1),
+    maxPayload: 10,
+  });
+  const a = network.connect("a");
+  assert.throws(() => a.publish("x", new Uint8Array(11)), { code: "TooLarge" });
+  await a.close();
+  await a.closed;
+  assert.throws(() => a.publish("x", new Uint8Array(1)), { code: "NoRoute" });
+});
