@@ -1,22 +1,19 @@
-import type { PendingAsk } from "./ask.ts";
 import type { Cell } from "./cell.ts";
 import type { Clock } from "./clock.ts";
 import type { DeadLetters } from "./dead_letters.ts";
-import { ActorError, errorFromWire, errorToWire, toActorError } from "./errors.ts";
-import { Letter, type StreamSink } from "./letter.ts";
-import { RemoteReply, RemoteStream } from "./remote_reply.ts";
+import { ActorError, errorToWire, toActorError } from "./errors.ts";
 import type { Movable, TerminationReason } from "./ref.ts";
+import type { Sender } from "./remote_reply.ts";
 import type { Rng } from "./rng.ts";
-import { sizeOf } from "./size.ts";
+import { ServingTable } from "./serving.ts";
 import {
-  type AskEnvelope,
+  type AnswerEnvelope,
   endpointOf,
   type Envelope,
-  type ItemEnvelope,
   type Link,
-  type StreamEnvelope,
-  type TellEnvelope,
+  type MessageEnvelope,
 } from "./transport/mod.ts";
+import { type Waiting, WaitingTable } from "./waiting.ts";
 
 /** What an exchange needs of the system. */
 export interface ExchangeHost {
@@ -26,39 +23,21 @@ export interface ExchangeHost {
   find(address: string): Cell | undefined;
 }
 
-/** One that waits here for something from another lane. */
-export type Waiting =
-  | { readonly type: "ask"; readonly at: string; readonly sink: PendingAsk }
-  | { readonly type: "stream"; readonly at: string; readonly sink: StreamSink; received: number }
-  | {
-    readonly type: "watch";
-    readonly at: string;
-    readonly callback: (reason: TerminationReason) => void;
-  };
-
-/** Something done here for another lane, which it may cancel. */
-interface Serving {
-  readonly from: string;
-  cancel(error: ActorError): void;
-  grant?(total: number): void;
-}
-
 /** Where lanes meet: sends what leaves this isolate and receives what comes in. */
-export class Exchange {
+export class Exchange implements Sender {
   /** This isolate: `node/lane`. */
   readonly endpoint: string;
   readonly #host: ExchangeHost;
   readonly #links = new Map<string, Link>();
   #elsewhere: Link | null = null;
-  readonly #waiting = new Map<number, Waiting>();
-  readonly #serving = new Map<string, Serving>();
-  // A random start: an answer that was meant for a former life of this node finds nobody.
-  #nextId: number;
+  readonly #waiting: WaitingTable;
+  readonly #serving = new ServingTable(this);
 
   constructor(endpoint: string, host: ExchangeHost) {
     this.endpoint = endpoint;
     this.#host = host;
-    this.#nextId = host.rng.integer(2 ** 50);
+    // A random start: an answer that was meant for a former life of this node finds nobody.
+    this.#waiting = new WaitingTable(host.rng.integer(2 ** 50));
   }
 
   // Links.
@@ -73,23 +52,13 @@ export class Exchange {
     this.#elsewhere = link;
   }
 
-  /** Forgets the endpoints that match, and fails what waits for them. */
+  /** Forgets the endpoints that match: fails what waits for them, cancels what is done for them. */
   down(matches: (endpoint: string) => boolean, why: string): void {
     for (const endpoint of [...this.#links.keys()]) {
       if (matches(endpoint)) this.#links.delete(endpoint);
     }
-    const error = new ActorError("Terminated", why);
-    for (const [id, waiting] of [...this.#waiting]) {
-      if (!matches(waiting.at)) continue;
-      this.#waiting.delete(id);
-      if (waiting.type === "watch") waiting.callback({ type: "Lost", message: why });
-      else waiting.sink.reject(error);
-    }
-    for (const [key, serving] of [...this.#serving]) {
-      if (!matches(serving.from)) continue;
-      this.#serving.delete(key);
-      serving.cancel(new ActorError("Cancelled", why));
-    }
+    this.#waiting.down(matches, why);
+    this.#serving.down(matches, why);
   }
 
   async close(): Promise<void> {
@@ -99,22 +68,20 @@ export class Exchange {
 
   // Outwards.
 
-  /** Registers one that waits, and answers its id. */
+  /** Registers one that waits for another lane, and answers its number. */
   expect(waiting: Waiting): number {
-    const id = this.#nextId++;
-    this.#waiting.set(id, waiting);
-    return id;
+    return this.#waiting.add(waiting);
+  }
+
+  /** Nobody waits any more. */
+  forget(id: number): void {
+    this.#waiting.remove(id);
   }
 
   /** Watches an actor of any lane. The answer stops watching. */
   watch(address: string, callback: (reason: TerminationReason) => void): () => void {
     const at = endpointOf(address);
-    if (at === this.endpoint) {
-      const cell = this.#host.find(address);
-      if (cell) return cell.addWatcher(callback);
-      callback({ type: "Lost", message: `No such actor: ${address}` });
-      return () => {};
-    }
+    if (at === this.endpoint) return this.#watchHere(address, callback);
     const id = this.expect({ type: "watch", at, callback });
     const from = this.endpoint;
     try {
@@ -124,22 +91,22 @@ export class Exchange {
       callback({ type: "Lost", message: toActorError(thrown).message });
     }
     return () => {
-      if (this.#waiting.delete(id)) this.sendOrBury({ type: "cancel", to: at, from, id });
+      if (this.#waiting.remove(id)) this.sendOrBury({ type: "cancel", to: at, from, id });
     };
   }
 
-  /** Nobody waits any more. */
-  forget(id: number): void {
-    this.#waiting.delete(id);
+  #watchHere(address: string, callback: (reason: TerminationReason) => void): () => void {
+    const cell = this.#host.find(address);
+    if (cell) return cell.addWatcher(callback);
+    callback({ type: "Lost", message: `No such actor: ${address}` });
+    return () => {};
   }
 
   /** Sends, or throws `ActorError`. */
   send(envelope: Envelope, transfer?: readonly Movable[]): void {
     const endpoint = endpointOf(envelope.to);
     if (endpoint === this.endpoint) return this.receive(envelope);
-    const own = `${this.endpoint.slice(0, this.endpoint.indexOf("/"))}/`;
-    const sibling = endpoint.startsWith(own) && this.endpoint === `${own}main`;
-    const link = this.#links.get(endpoint) ?? (sibling ? null : this.#elsewhere);
+    const link = this.#links.get(endpoint) ?? this.#linkElsewhere(endpoint);
     if (!link) throw new ActorError("NoRoute", `No route to: ${endpoint}`);
     link.send(envelope, transfer);
   }
@@ -149,9 +116,15 @@ export class Exchange {
     try {
       this.send(envelope);
     } catch (thrown) {
-      const reason = toActorError(thrown).code;
-      this.#host.deadLetters.add({ to: envelope.to, method: envelope.type, reason });
+      this.#bury(envelope, toActorError(thrown));
     }
+  }
+
+  /** The main isolate knows all lanes of its node: what it does not know is not there. */
+  #linkElsewhere(endpoint: string): Link | null {
+    const node = this.endpoint.slice(0, this.endpoint.indexOf("/") + 1);
+    const isSibling = endpoint.startsWith(node) && this.endpoint === `${node}main`;
+    return isSibling ? null : this.#elsewhere;
   }
 
   // Inwards.
@@ -165,11 +138,11 @@ export class Exchange {
       case "stream":
         return this.#deliver(envelope);
       case "watch":
-        return this.#watch(envelope.to, envelope.from, envelope.id);
+        return this.#serveWatch(envelope);
       case "cancel":
-        return this.#cancel(`${envelope.from}#${envelope.id}`);
+        return this.#serving.cancel(envelope.from, envelope.id);
       case "credit":
-        return this.#serving.get(`${envelope.from}#${envelope.id}`)?.grant?.(envelope.granted);
+        return this.#serving.grant(envelope.from, envelope.id, envelope.granted);
       default:
         return this.#answer(envelope);
     }
@@ -183,113 +156,43 @@ export class Exchange {
     }
   }
 
-  #refuse(envelope: Envelope, error: ActorError): void {
-    const { type, to } = envelope;
-    if (type === "ask" || type === "stream") {
-      const { from, id } = envelope;
-      this.sendOrBury({ type: "fail", to: from, id, error: errorToWire(error) });
-    } else if (type === "watch") {
-      const reason = { type: "Lost", message: error.message } as const;
-      this.sendOrBury({ type: "down", to: envelope.from, id: envelope.id, reason });
-    } else {
-      const method = type === "tell" ? envelope.method : type;
-      this.#host.deadLetters.add({ to, method, reason: error.code });
-    }
-  }
-
-  #deliver(envelope: TellEnvelope | AskEnvelope | StreamEnvelope): void {
+  #deliver(envelope: MessageEnvelope): void {
     const cell = this.#host.find(envelope.to);
-    if (!cell) {
-      if (envelope.type !== "tell") this.#buryUnknown(envelope);
-      return this.#refuse(envelope, new ActorError("NoRoute", `No such actor: ${envelope.to}`));
-    }
-    const letter = this.#open(envelope);
-    try {
-      cell.post(letter);
-    } catch (error) {
-      letter.reject(error as ActorError);
-    }
+    if (cell) return this.#serving.deliver(envelope, cell);
+    this.#refuse(envelope, new ActorError("NoRoute", `No such actor: ${envelope.to}`));
   }
 
-  #buryUnknown({ to, method, message }: AskEnvelope | StreamEnvelope): void {
-    this.#host.deadLetters.add({ to, method, reason: "NoRoute", message });
+  #serveWatch(envelope: Extract<Envelope, { readonly type: "watch" }>): void {
+    const cell = this.#host.find(envelope.to);
+    if (cell) return this.#serving.watch(envelope.from, envelope.id, cell);
+    this.#refuse(envelope, new ActorError("NoRoute", `No such actor: ${envelope.to}`));
   }
 
-  #open(envelope: TellEnvelope | AskEnvelope | StreamEnvelope): Letter {
-    const { type, method, message, deadline } = envelope;
-    const bytes = sizeOf(message);
-    if (type === "tell") return new Letter(method, message, bytes, deadline, null, null);
+  /** Tells who asked, if anybody did; every message that is refused is a dead letter. */
+  #refuse(envelope: Envelope, error: ActorError): void {
+    if (envelope.type === "watch") {
+      const { from, id } = envelope;
+      const reason = { type: "Lost", message: error.message } as const;
+      return this.sendOrBury({ type: "down", to: from, id, reason });
+    }
+    this.#bury(envelope, error);
+    if (envelope.type !== "ask" && envelope.type !== "stream") return;
     const { from, id } = envelope;
-    const key = `${from}#${id}`;
-    const done = () => this.#serving.delete(key);
-    const reply = type === "ask" ? new RemoteReply(this, from, id, done) : null;
-    const stream = type === "stream"
-      ? new RemoteStream(this, from, id, envelope.credits, done)
-      : null;
-    const letter = new Letter(method, message, bytes, deadline, reply, stream);
-    this.#serving.set(key, {
-      from,
-      cancel: (error) => {
-        if (reply) reply.abandoned = true;
-        if (stream) stream.abandoned = true;
-        letter.abort(error);
-      },
-      grant: (total) => stream?.window.grant(total),
-    });
-    return letter;
+    this.sendOrBury({ type: "fail", to: from, id, error: errorToWire(error) });
   }
 
-  #watch(to: string, from: string, id: number): void {
-    const key = `${from}#${id}`;
-    const answer = (reason: TerminationReason) => {
-      this.#serving.delete(key);
-      this.sendOrBury({ type: "down", to: from, id, reason });
-    };
-    const cell = this.#host.find(to);
-    if (!cell) return answer({ type: "Lost", message: `No such actor: ${to}` });
-    this.#serving.set(key, { from, cancel: cell.addWatcher(answer) });
+  #bury(envelope: Envelope, { code }: ActorError): void {
+    const method = "method" in envelope ? envelope.method : envelope.type;
+    const message = "message" in envelope ? { message: envelope.message } : {};
+    this.#host.deadLetters.add({ to: envelope.to, method, reason: code, ...message });
   }
 
-  #cancel(key: string): void {
-    const serving = this.#serving.get(key);
-    this.#serving.delete(key);
-    serving?.cancel(new ActorError("Cancelled", "Request was cancelled"));
-  }
-
-  #answer(envelope: Exclude<Envelope, { readonly from: string } | TellEnvelope>): void {
+  #answer(envelope: AnswerEnvelope): void {
     const { id, to, type } = envelope;
-    const waiting = this.#waiting.get(id);
-    if (!waiting) return this.#host.deadLetters.add({ to, method: type, reason: "Late" });
-    if (type === "item" && waiting.type === "stream") return this.#item(envelope, waiting);
-    this.#waiting.delete(id);
-    if (type === "fail" && waiting.type !== "watch") {
-      waiting.sink.reject(errorFromWire(envelope.error));
-    } else if (type === "reply" && waiting.type === "ask") {
-      if (this.#host.clock.now() > waiting.sink.deadline) waiting.sink.expire();
-      else waiting.sink.resolve(envelope.message);
-    } else if (type === "end" && waiting.type === "stream") {
-      if (envelope.count === waiting.received) waiting.sink.end();
-      else waiting.sink.reject(gap(waiting.received));
-    } else if (type === "down" && waiting.type === "watch") {
-      waiting.callback(envelope.reason);
-    } else if (waiting.type !== "watch") {
-      waiting.sink.reject(new ActorError("AppError", `Answer of the wrong type: ${type}`));
-    }
+    const from = this.#waiting.endpointOf(id);
+    const outcome = this.#waiting.answer(envelope, this.#host.clock.now());
+    if (outcome === "unexpected") this.#host.deadLetters.add({ to, method: type, reason: "Late" });
+    if (outcome !== "broken" || from === undefined) return;
+    this.sendOrBury({ type: "cancel", to: from, from: this.endpoint, id });
   }
-
-  /** A stream is whole or it fails: an item out of its place ends it. */
-  #item(item: ItemEnvelope, waiting: Extract<Waiting, { readonly type: "stream" }>): void {
-    if (item.index < waiting.received) return;
-    if (item.index === waiting.received) {
-      waiting.received++;
-      return waiting.sink.item(item.message, item.index);
-    }
-    this.#waiting.delete(item.id);
-    waiting.sink.reject(gap(waiting.received));
-    this.sendOrBury({ type: "cancel", to: waiting.at, from: this.endpoint, id: item.id });
-  }
-}
-
-function gap(index: number): ActorError {
-  return new ActorError("Terminated", `Stream lost an item on its way: ${index}`);
 }

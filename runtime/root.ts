@@ -7,6 +7,8 @@ export interface RootProtocol {
   spawn(order: { kind: string; args?: unknown; id?: string }): string;
   /** Stops an actor of this lane. */
   stop(address: string): void;
+  /** Stops all actors of this lane, once nothing is in work or after `drainMs`. */
+  stopAll(drainMs: number): void;
 }
 
 /** The kind of every lane's root actor, and its id. */
@@ -16,10 +18,11 @@ export const rootId = "root";
 /** The root actor of a lane that offers these kinds. */
 export function defineRoot(
   kinds: readonly AnyActorDefinition[],
+  stopAll: (drainMs: number) => Promise<void>,
 ): ActorDefinition<RootProtocol, Map<string, AnyActorDefinition>, undefined> {
   return defineActor<RootProtocol, Map<string, AnyActorDefinition>>({
     kind: rootKind,
-    concurrent: ["spawn", "stop"],
+    concurrent: ["spawn", "stop", "stopAll"],
     start: () => new Map(kinds.map((kind) => [kind.kind, kind])),
     receive: {
       async spawn(offered, { kind, args, id }, { system }) {
@@ -30,6 +33,7 @@ export function defineRoot(
         return ref.address;
       },
       stop: (_, address, { system }) => system.stop({ address }),
+      stopAll: (_, drainMs) => stopAll(drainMs),
     },
   });
 }

@@ -73,6 +73,7 @@ export class ActorSystem implements System, CellHost, RefHost {
   readonly #behaviours = new Behaviours();
   readonly #threads = new Map<string, Thread>();
   readonly #exchange: Exchange;
+  readonly #rootCell: Cell;
   #closed = false;
   #nextId = 1;
 
@@ -95,7 +96,8 @@ export class ActorSystem implements System, CellHost, RefHost {
     this.#exchange = new Exchange(`${this.node}/${this.lane}`, this);
     if (placement) this.#exchange.setElsewhere(placement.elsewhere);
     if (options.transport) this.#exchange.setElsewhere(this.#link(options.transport));
-    this.#spawn(defineRoot(options.kinds ?? []), undefined, rootId);
+    const root = defineRoot(options.kinds ?? [], (drainMs) => this.#stopAll(drainMs));
+    this.#rootCell = this.#spawn(root, undefined, rootId);
   }
 
   // Actors.
@@ -202,20 +204,36 @@ export class ActorSystem implements System, CellHost, RefHost {
 
   async shutdown(options: { readonly drainMs?: number } = {}): Promise<void> {
     if (this.#closed) return;
-    await this.#drain(options.drainMs ?? 0);
+    const drainMs = options.drainMs ?? 0;
+    await this.#stopAll(drainMs);
     this.#closed = true;
-    const roots = [...this.#cells.values()].filter((cell) => !this.#parents.has(cell));
-    await Promise.all(roots.map((cell) => cell.terminate()));
-    for (const thread of [...this.#threads.values()]) thread.terminate();
+    await Promise.all(
+      [...this.#threads.values()].map((thread) => this.#stopThread(thread, drainMs)),
+    );
+    await Promise.all(this.#cells.values().map((cell) => cell.terminate()));
     await this.#exchange.close();
     this.deadlines.close();
   }
 
-  async #drain(drainMs: number): Promise<void> {
+  /** Lets the actors of a thread stop in good order before it is ended. */
+  async #stopThread(thread: Thread, drainMs: number): Promise<void> {
+    const deadlineMs = drainMs + this.graceMs;
+    const root = this.#root(`${this.node}/${thread.name}`);
+    await root.ask("stopAll", drainMs, { deadlineMs }).catch((error) => {
+      this.log.warn("Thread did not stop in good order", { thread: thread.name, error });
+    });
+    thread.terminate();
+  }
+
+  /** Stops all actors but the root. */
+  async #stopAll(drainMs: number): Promise<void> {
+    const actors = () => this.#cells.values().filter((cell) => cell !== this.#rootCell);
     const end = this.clock.now() + drainMs;
-    while (this.clock.now() < end && this.#cells.values().some((cell) => !cell.isIdle)) {
+    while (this.clock.now() < end && actors().some((cell) => !cell.isIdle)) {
       await sleep(this.clock, Math.min(drainStepMs, end - this.clock.now()));
     }
+    const parents = actors().filter((cell) => !this.#parents.has(cell)).toArray();
+    await Promise.all(parents.map((cell) => cell.terminate()));
   }
 
   #spawn(definition: AnyActorDefinition, args: unknown, id = String(this.#nextId++)): Cell {

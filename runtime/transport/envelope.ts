@@ -5,13 +5,19 @@ import type { Movable, TerminationReason } from "../ref.ts";
  * What crosses lanes. `to` is an actor's address or, for answers, an endpoint (`node/lane`); `from`
  * is the endpoint to answer to; `id` is the asker's number for the exchange.
  */
-export type Envelope =
-  | TellEnvelope
-  | AskEnvelope
-  | StreamEnvelope
+export type Envelope = MessageEnvelope | ControlEnvelope | AnswerEnvelope;
+
+/** A message for an actor's mailbox. */
+export type MessageEnvelope = TellEnvelope | AskEnvelope | StreamEnvelope;
+
+/** What an asker adds to what it asked for, and a watch. */
+export type ControlEnvelope =
   | { readonly type: "watch"; readonly to: string; readonly from: string; readonly id: number }
   | { readonly type: "cancel"; readonly to: string; readonly from: string; readonly id: number }
-  | CreditEnvelope
+  | CreditEnvelope;
+
+/** What an asker or watcher gets. */
+export type AnswerEnvelope =
   | { readonly type: "reply"; readonly to: string; readonly id: number; readonly message: unknown }
   | { readonly type: "fail"; readonly to: string; readonly id: number; readonly error: WireError }
   | ItemEnvelope
@@ -115,8 +121,9 @@ export function checkEnvelope(data: unknown): Envelope | null {
   if (typeof to !== "string" || !endpointPattern.test(to)) return null;
   if (from !== undefined && !(typeof from === "string" && endpointPattern.test(from))) return null;
   const wanted = Object.entries(fields[type as Envelope["type"]]);
-  const fits = wanted.every(([name, kind]) =>
-    typeof record[name] === kind && record[name] !== null
-  );
+  const fits = wanted.every(([name, kind]) => {
+    const value = record[name];
+    return typeof value === kind && value !== null && !Number.isNaN(value);
+  });
   return fits ? data as Envelope : null;
 }

@@ -1,12 +1,15 @@
 /** How messages leave an isolate: the transport interface, envelopes, and the lanes. @module */
 export { endpointOf } from "./envelope.ts";
 export type {
+  AnswerEnvelope,
   AskEnvelope,
+  ControlEnvelope,
   CreditEnvelope,
   DownEnvelope,
   Envelope,
   ItemEnvelope,
   Link,
+  MessageEnvelope,
   StreamEnvelope,
   TellEnvelope,
 } from "./envelope.ts";

@@ -85,6 +85,16 @@ Deno.test("buffers move when asked to, and shared memory is shared", () =>
     assert.equal(shared[1], 42, "both see one memory");
   }));
 
+Deno.test("shutdown() lets the actors of a thread stop in good order", async () => {
+  const shared = new Int32Array(new SharedArrayBuffer(4));
+  await withSystem(async (system) => {
+    attach(system, "device");
+    const probe = await system.spawnOn<ProbeProtocol>("device", "probe", undefined);
+    await probe.ask("signOff", shared);
+  });
+  assert.equal(shared[0], 1);
+});
+
 Deno.test("what cannot be cloned is refused where it is sent", () =>
   withSystem(async (system) => {
     attach(system, "device");

@@ -18,6 +18,8 @@ export interface ProbeProtocol {
   /** How many items the last `count` has made. */
   made(): number;
   whoWatches(address: string): string;
+  /** Writes 1 into shared memory when the actor stops. */
+  signOff(shared: Int32Array): void;
   /** Throws outside any turn. */
   fail(): void;
   /** Answers what no lane but the same isolate can carry. */
@@ -28,6 +30,7 @@ interface State {
   readonly numbers: number[];
   readonly ended: string[];
   made: number;
+  signOff?: Int32Array;
 }
 
 function aborted(signal: AbortSignal): Promise<string> {
@@ -45,6 +48,7 @@ export const Probe = defineActor<ProbeProtocol, State>({
   supervise: { restarts: 1, withinMs: 60_000 },
   concurrent: ["hang", "whoWatches"],
   start: () => ({ numbers: [], ended: [], made: 0 }),
+  stop: (state) => void state.signOff?.fill(1),
   receive: {
     add: (state, n) => void state.numbers.push(n),
     list: (state) => state.numbers,
@@ -78,6 +82,9 @@ export const Probe = defineActor<ProbeProtocol, State>({
       const ended = Promise.withResolvers<string>();
       context.watch({ address }, (reason) => ended.resolve(reason.type));
       return await ended.promise;
+    },
+    signOff: (state, shared) => {
+      state.signOff = shared;
     },
     fail: () => new Promise(() => setTimeout(() => reject("Outside"), 0)),
     unclonable: () => () => 1,
