@@ -82,8 +82,12 @@ function addGuards(app: App, { guard, newId }: AppOptions): void {
 function addApi(app: App, { catalog, clock, completions, limits }: AppOptions): void {
   const created = Math.floor(clock.now() / 1000);
   const entries = async () => {
-    const families = await Promise.all(catalog.families.map((family) => catalog.status(family)));
-    return families.flatMap((status) => modelEntries(status, created));
+    const families = await Promise.allSettled(
+      catalog.families.map((family) => catalog.recent(family)),
+    );
+    return families.flatMap((family) =>
+      family.status === "fulfilled" ? modelEntries(family.value, created) : []
+    );
   };
   app.get("/v1/models", async () => Response.json({ object: "list", data: await entries() }));
   app.get("/v1/models/:id{.+}", async (context) => {

@@ -47,7 +47,7 @@ export class Catalog {
     const family = slash < 0 ? model : model.slice(0, slash);
     const router = this.#routers.get(family);
     if (router === undefined) throw await this.#notFound(model);
-    const status = await this.#recent(family);
+    const status = await this.recent(family);
     const fingerprint = fingerprintOf(status);
     if (slash < 0) return { model, router, fingerprint };
     const level = model.slice(slash + 1);
@@ -73,7 +73,8 @@ export class Catalog {
     return status;
   }
 
-  async #recent(family: string): Promise<FamilyStatus> {
+  /** What a family's router said lately; asks only when nothing is known. Rejects with `ActorError`. */
+  async recent(family: string): Promise<FamilyStatus> {
     const known = this.#known.get(family);
     if (known === undefined) return await this.status(family);
     if (this.#clock.now() - known.at > staleMs) this.status(family).catch(() => {});
@@ -82,7 +83,7 @@ export class Catalog {
 
   async #notFound(model: string): Promise<HttpError> {
     const names = await Promise.all(this.families.map(async (family) => {
-      const status = await this.#recent(family).catch(() => null);
+      const status = await this.recent(family).catch(() => null);
       return [family, ...status?.levels.map(({ name }) => `${family}/${name}`) ?? []];
     }));
     const served = names.flat().join(", ") || "none";

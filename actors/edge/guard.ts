@@ -71,7 +71,8 @@ export class Guard {
   }
 
   #knows(name: string): boolean {
-    return isLoopback(name) || name === this.#options.host || this.#options.hosts.includes(name);
+    return isLoopback(name) || name.endsWith(".localhost") || name === this.#options.host ||
+      this.#options.hosts.includes(name);
   }
 
   #welcomes(origin: string, host: string): boolean {

@@ -50,8 +50,7 @@ export async function loadKeys({ file, list }: KeySources): Promise<KeyRing | nu
 /** Whether only this machine can reach a host. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, "$1");
-  return name === "localhost" || name === "::1" || /^127(\.\d{1,3}){3}$/.test(name) ||
-    name.endsWith(".localhost");
+  return name === "localhost" || name === "::1" || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
 /** Refuses to open the server to others without keys. Throws `ConfigError`. */
