@@ -8,6 +8,8 @@ import { createInterface } from "node:readline";
 // @ts-ignore: its packages are installed for Node, out of reach of the type checker
 import { getLlama } from "node-llama-cpp";
 
+/** With less room than this, part of a long prompt is shifted out and evaluated again. */
+const spare = 64;
 const greedy = { token: true, options: { temperature: 0 } };
 const state = { model: null, threads: 0, contexts: new Map() };
 
@@ -60,7 +62,7 @@ async function emptySequence(length) {
   const { sequences: [sequence] } = await contextFor(
     "single",
     1,
-    Math.max(length, 512),
+    Math.max(length, 512) + spare,
   );
   await sequence.clearHistory();
   return sequence;
@@ -90,7 +92,7 @@ async function decode({ prompts, tokens }) {
   const made = await contextFor(
     `decode ${prompts.length}`,
     prompts.length,
-    length + tokens,
+    length + tokens + spare,
   );
   await fillPrompts(made, prompts);
   const start = performance.now();
