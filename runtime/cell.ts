@@ -1,6 +1,6 @@
 import type { ActorDefinition, SpawnOptions, System } from "./actor.ts";
 import type { Behaviour } from "./behaviour.ts";
-import { type Clock, sleep } from "./clock.ts";
+import { type Clock, settledWithin } from "./clock.ts";
 import { type ContextOwner, TurnContext } from "./context.ts";
 import type { DeadLetterReason, DeadLetters } from "./dead_letters.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -9,6 +9,7 @@ import type { Letter } from "./letter.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { Protocol } from "./protocol.ts";
 import type { ActorRef, AnyRef, TerminationReason } from "./ref.ts";
+import { full, noSuchMethod, terminated, wrongMode } from "./refusals.ts";
 import type { Rng } from "./rng.ts";
 import type { Runnable, Scheduler } from "./scheduler.ts";
 import { pump } from "./stream.ts";
@@ -136,7 +137,8 @@ export class Cell implements Runnable, ContextOwner {
     const refusal = this.isAlive ? this.#mailbox.offer(letter) : "Terminated";
     if (refusal === null) return this.#schedule();
     this.#bury(letter, refusal);
-    throw this.#refusal(refusal);
+    if (refusal === "Terminated") throw this.#terminated(true);
+    throw full(this.address, this.#mailbox, refusal);
   }
 
   /** Calls back when it terminates; at once if it already has. The answer stops watching. */
@@ -155,24 +157,8 @@ export class Cell implements Runnable, ContextOwner {
     if (!this.isAlive) throw this.#terminated(false);
   }
 
-  #refusal(reason: "Overloaded" | "TooLarge" | "Terminated"): ActorError {
-    if (reason === "Terminated") return this.#terminated(true);
-    const { messages, bytes, retryAfterMs } = this.#mailbox.limits;
-    if (reason === "TooLarge") {
-      return new ActorError("TooLarge", `Message exceeds the mailbox's bytes: ${bytes}`);
-    }
-    const queued = { messages: this.#mailbox.size, bytes: this.#mailbox.bytes };
-    return new ActorError("Overloaded", `Mailbox is full (${messages} messages): ${this.address}`, {
-      retryAfterMs,
-      details: queued,
-    });
-  }
-
   #terminated(retryable: boolean): ActorError {
-    const why = this.#reason?.type === "Failed" ? ` (${this.#reason.message})` : "";
-    return new ActorError("Terminated", `Actor has terminated${why}: ${this.address}`, {
-      retryable,
-    });
+    return terminated(this.address, this.#reason, retryable);
   }
 
   #bury(letter: Letter, reason: DeadLetterReason): void {
@@ -223,11 +209,14 @@ export class Cell implements Runnable, ContextOwner {
       return letter.expire();
     }
     const handler = this.#behaviour.handlers.get(letter.method);
-    if (handler === undefined) return this.#refuseMethod(letter);
+    if (handler === undefined) {
+      this.#bury(letter, "NoRoute");
+      return letter.reject(noSuchMethod(this.address, letter.method));
+    }
     try {
       const result = handler(this.#state, letter.message, new TurnContext(this, letter));
       if (typeof result === "object" && result !== null) this.#follow(letter, result);
-      else if (letter.stream) this.#refuseStream(letter);
+      else if (letter.stream) letter.reject(wrongMode(letter));
       else letter.resolveNow(result);
     } catch (thrown) {
       this.#fault(letter, thrown);
@@ -237,10 +226,10 @@ export class Cell implements Runnable, ContextOwner {
   /** What a handler answered when it is more than a plain value: a promise, a stream, an object. */
   #follow(letter: Letter, result: object): void {
     if (Symbol.asyncIterator in result) {
-      if (!letter.stream) return this.#refuseStream(letter);
+      if (!letter.stream) return letter.reject(wrongMode(letter));
       this.#run(letter, pump(result as AsyncIterable<unknown>, letter), false);
     } else if (letter.stream) {
-      this.#refuseStream(letter);
+      letter.reject(wrongMode(letter));
     } else if (result instanceof Promise) {
       this.#run(letter, result, !this.#behaviour.concurrent.has(letter.method));
     } else {
@@ -269,21 +258,6 @@ export class Cell implements Runnable, ContextOwner {
     if (!heldTurn || life !== this.#life) return;
     this.#busy = false;
     this.#schedule();
-  }
-
-  #refuseMethod(letter: Letter): void {
-    this.#bury(letter, "NoRoute");
-    const method = JSON.stringify(letter.method).slice(0, 120);
-    letter.reject(
-      new ActorError("NoRoute", `No such method of ${this.address}: ${method}`, {
-        retryable: false,
-      }),
-    );
-  }
-
-  #refuseStream(letter: Letter): void {
-    const wanted = letter.stream ? "is not a stream" : "is a stream";
-    letter.reject(new ActorError("Denied", `Method ${wanted}: ${letter.method}`));
   }
 
   // Life and death.
@@ -384,12 +358,7 @@ export class Cell implements Runnable, ContextOwner {
     this.#state = undefined;
   }
 
-  /** Waits for work to settle, at most for the grace period. */
-  async #within(work: readonly Promise<unknown>[]): Promise<void> {
-    if (work.length === 0) return;
-    const enough = new AbortController();
-    const limit = sleep(this.#host.clock, this.#host.graceMs, enough.signal).catch(() => {});
-    await Promise.race([Promise.allSettled(work), limit]);
-    enough.abort();
+  #within(work: readonly Promise<unknown>[]): Promise<void> {
+    return settledWithin(this.#host.clock, this.#host.graceMs, work);
   }
 }

@@ -40,6 +40,19 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   });
 }
 
+/** Waits until work has settled, at most `ms`. */
+export async function settledWithin(
+  clock: Clock,
+  ms: number,
+  work: readonly Promise<unknown>[],
+): Promise<void> {
+  if (work.length === 0) return;
+  const enough = new AbortController();
+  const limit = sleep(clock, ms, enough.signal).catch(() => {});
+  await Promise.race([Promise.allSettled(work), limit]);
+  enough.abort();
+}
+
 interface FakeTimer {
   readonly at: number;
   readonly order: number;
