@@ -55,6 +55,8 @@ class WasmProgram implements Program {
 
 const stored = { f32: Stored.F32, f16: Stored.F16, bf16: Stored.BF16 } as const;
 const MIN_THREAD_SCRATCH = 65536;
+/** Room that a tile's results take before a widened panel. */
+const TILE_SINK = 512;
 const faults: Record<number, string> = {
   [Fault.TokenId]: "token id",
   [Fault.Position]: "position",
@@ -215,7 +217,7 @@ class WasmBackend implements Backend, Arena {
       throw new KernelError("InvalidShape", `Cannot use as a weight: ${tensor.label}`);
     }
     const { matrices, n, k } = tensor.matrix;
-    this.threadScratch(8 * k * (tensor.dtype === "f32" ? 4 : 2));
+    this.threadScratch(32 * k + TILE_SINK);
     tensor.descriptor = this.#heap.allocate(WEIGHT_BYTES, tensor.label);
     const words = this.#heap.words();
     const set = (field: Weight, value: number) => words[tensor.descriptor / 4 + field] = value;

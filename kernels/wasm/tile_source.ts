@@ -23,6 +23,7 @@ export function tileSource(): string {
     `import { madd } from "./vector";`,
     ...tiles.map(tileFunction),
     ...dtypes.map(dispatchFunction),
+    widenFunction(),
     `export function runTile(stored: i32, shape: i32, panel: usize, bytes: usize, x: usize, k: i32, sink: usize): void {
       if (stored == Stored.F16) runF16(shape, panel, bytes, x, k, sink);
       else if (stored == Stored.F32) runF32(shape, panel, bytes, x, k, sink);
@@ -39,6 +40,20 @@ function dispatchFunction(dtype: Tile["dtype"]): string {
   );
   return `function run${dtype}(shape: i32, panel: usize, bytes: usize, x: usize, k: i32, sink: usize): void {
     switch (shape) { ${cases.join("\n")} }
+  }`;
+}
+
+/** Writes an f16 panel as the float32 panel that the tiles of float32 multiply alike. */
+function widenFunction(): string {
+  return `export function widenPanel(p0: usize, k: i32, to: usize): void {
+    const end = p0 + <usize>k * 16;
+    while (p0 < end) {
+      ${widen("F16", 0, 0).join("\n")}
+      v128.store(to, low0_0);
+      v128.store(to, high0_0, 16);
+      p0 += 16;
+      to += 32;
+    }
   }`;
 }
 
@@ -97,7 +112,10 @@ function step({ dtype, tokens, panels }: Tile, unroll: number): string {
   return lines.join("\n");
 }
 
-/** Rows 0 to 3 of a 16-bit column are the low halves of its 32-bit lanes, rows 4 to 7 the high halves. */
+/**
+ * Rows 0 to 3 of a 16-bit column are the low halves of its 32-bit lanes, rows 4 to 7 the high halves. An f16
+ * is shifted, sign-extended, to where float32 keeps its fields; the mask clears the copies of the sign.
+ */
 function widen(dtype: Tile["dtype"], p: number, u: number): string[] {
   const [low, high] = [`const low${u}_${p}`, `const high${u}_${p}`];
   if (dtype === "F32") {
@@ -107,17 +125,16 @@ function widen(dtype: Tile["dtype"], p: number, u: number): string[] {
     ];
   }
   const raw = `const raw${u}_${p} = v128.load(p${p}, ${u * 16});`;
-  const shifted = `i32x4.shl(raw${u}_${p}, 16)`;
   if (dtype === "BF16") {
     return [
       raw,
-      `${low} = ${shifted};`,
+      `${low} = i32x4.shl(raw${u}_${p}, 16);`,
       `${high} = v128.and(raw${u}_${p}, i32x4.splat(0xffff0000));`,
     ];
   }
   return [
     raw,
-    `${low} = v128.and(i32x4.shr_s(${shifted}, 3), i32x4.splat(0x8fffffff));`,
+    `${low} = v128.and(i32x4.shr_s(i32x4.shl(raw${u}_${p}, 16), 3), i32x4.splat(0x8fffffff));`,
     `${high} = v128.and(i32x4.shr_s(raw${u}_${p}, 3), i32x4.splat(0x8fffe000));`,
   ];
 }

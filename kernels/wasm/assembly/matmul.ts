@@ -4,7 +4,7 @@
  * chain of multiply-adds over k, whatever the batch, so that a token's result depends on nothing else.
  */
 import { Stored, Weight, Word } from "./opcodes";
-import { runTile } from "./tiles";
+import { runTile, widenPanel } from "./tiles";
 import { address, ceilDiv, liveRows, loadTail, scratch, storeTail, word } from "./vector";
 
 /** Most tokens of one register tile: 6 by 8 accumulators fill the 16 vector registers. */
@@ -13,6 +13,10 @@ const TILE: i32 = 6;
 const TILE_GROUP: i32 = 16;
 const CHUNK_MADDS: i32 = 32768;
 const INLINE_PACK: i32 = 8192;
+/** From so many tiles on, an f16 panel is widened once for all of them. */
+const WIDEN_TILES: i32 = 4;
+/** Bytes of a thread's scratch memory where a tile puts its results; a widened panel follows. */
+const SINK: usize = 512;
 
 @inline
 function columnBytes(stored: i32): usize {
@@ -80,13 +84,18 @@ function panels(
   for (let p = from; p < to;) {
     const abreast = panelsAbreast(rows);
     const count = p + abreast <= to ? abreast : 1;
-    const panel = matrix + <usize>p * bytes;
+    let panel = matrix + <usize>p * bytes, form = stored;
     if (rows > 1) touch(panel, bytes * <usize>count, sink);
+    if (stored == Stored.F16 && lastTile - firstTile >= WIDEN_TILES) {
+      widenPanel(panel, k, sink + SINK);
+      panel = sink + SINK;
+      form = Stored.F32;
+    }
     for (let t = firstTile; t < lastTile; t++) {
       const first = tileStart(rows, tiles, t);
       const tokens = tileStart(rows, tiles, t + 1) - first;
       const packed = x + ((<usize>first * <usize>k) << 2);
-      runTile(stored, tokens * 8 + count, panel, bytes, packed, k, sink);
+      runTile(form, tokens * 8 + count, panel, bytes, packed, k, sink);
       let result = sink;
       for (let i = 0; i < count; i++) {
         const left = min(n - ((p + i) << 3), 8), column = <usize>(p + i) << 5;
