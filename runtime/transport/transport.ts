@@ -6,7 +6,7 @@ export interface Transport {
   publish(subject: string, bytes: Uint8Array): void;
   /**
    * Calls back with each message under a pattern (`*` one token, `>` the rest). The answer
-   * unsubscribes. The bytes belong to the callback only while it runs, unless it alone subscribes.
+   * unsubscribes. The transport never changes the bytes again: messages may keep views of them.
    */
   subscribe(
     pattern: string,

@@ -1,4 +1,4 @@
-import { type Context, defineActor, reject, sleep, type WireTensor } from "../../../runtime/mod.ts";
+import { type Context, defineActor, reject, type WireTensor } from "../../../runtime/mod.ts";
 
 /** What the contract suite asks of an actor, whatever lane it is on. */
 export interface ProbeProtocol {
@@ -10,7 +10,8 @@ export interface ProbeProtocol {
   hang(): string;
   /** How the last `hang` or endless stream ended. */
   ended(): string[];
-  sleep(ms: number): string;
+  /** The same, and holds the turn until then. */
+  block(): string;
   refuse(message: string): void;
   crash(message: string): void;
   count(to: number): AsyncIterable<number>;
@@ -64,10 +65,7 @@ export const Probe = defineActor<ProbeProtocol, State>({
       return code;
     },
     ended: (state) => state.ended,
-    async sleep(_, ms, context) {
-      await sleep(context.clock, ms);
-      return "awake";
-    },
+    block: (_, __, context) => aborted(context.signal),
     refuse: (_, message) => reject(message, { details: { why: "asked to" }, retryable: true }),
     crash: (_, message) => {
       throw new TypeError(message);
