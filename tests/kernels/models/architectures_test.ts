@@ -17,8 +17,8 @@ import { randomCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { oracleLogits } from "./oracle.ts";
 import { greedyStep, runStep, type Token } from "./stepping.ts";
 
-/** The largest difference to the float64 oracle, relative to its largest logit: float32 rounding. */
-const TOLERANCE = 2e-4;
+/** The largest difference to the float64 oracle, relative to its largest logit; 1.7e-6 was measured. */
+const TOLERANCE = 2e-5;
 
 const capacity = { tokens: 40, samples: 40, sequences: 3, sequencePages: 7, history: 1 };
 /** Page tables of three sequences, scattered over the cache; every way of feeding takes other ones. */
