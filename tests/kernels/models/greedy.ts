@@ -1,49 +1,69 @@
 /** A greedy decoder over model partitions, as plain as can be: what tests compare ids with. */
-import { createStep, type ModelPartition } from "../../../kernels/models/mod.ts";
+import type { ModelPartition } from "../../../kernels/models/mod.ts";
+import { greedyStep, runStep, type Token } from "./stepping.ts";
 
-/** Capacities that the tests use. */
-export const testCapacity = {
-  tokens: 64,
-  samples: 33,
-  sequences: 33,
-  sequencePages: 40,
-  history: 64,
-};
+const capacity = { tokens: 64, samples: 32, sequences: 32, sequencePages: 14, history: 1 };
+const pageCount = capacity.sequences * capacity.sequencePages;
 
-/** Decodes `steps` ids greedily after `prompt`, feeding the prompt in chunks of `chunk` tokens. */
+/** How the partitions of the tests are placed; 224 positions a sequence. */
+export const placement = { capacity, pages: pageCount, pageSize: 16 } as const;
+
+/** Page tables in which neighbours in a sequence lie apart; 5 has no factor in common with the count. */
+const pageTables = Array.from(
+  { length: capacity.sequences },
+  (_, sequence) =>
+    Array.from(
+      { length: capacity.sequencePages },
+      (_, page) => (sequence * capacity.sequencePages + page) * 5 % pageCount,
+    ),
+);
+
+/** Decodes `steps` ids greedily after `prompt`, fed in chunks of at most `chunk` tokens. */
 export async function greedy(
   partitions: readonly ModelPartition[],
   prompt: readonly number[],
   steps: number,
-  chunk = 64,
+  chunk: number = capacity.tokens,
 ): Promise<number[]> {
-  const step = createStep(testCapacity);
-  step.pages.set(Array.from({ length: testCapacity.sequencePages }, (_, i) => i));
-  step.history = new Int32Array(0);
-  const ids: number[] = [];
-  let pending = [...prompt];
-  let position = 0;
-  while (ids.length < steps) {
-    const now = pending.splice(0, chunk);
-    step.tokens = now.length;
-    step.samples = pending.length === 0 ? 1 : 0;
-    step.ids.set(now);
-    step.positions.set(now.map((_, i) => position + i));
-    step.indices[0] = now.length - 1;
-    step.controls.set([0, 1, 0, 1, 0, 0, 0, 0]);
-    const result = await runAll(partitions, step);
-    position += now.length;
-    if (step.samples === 0) continue;
-    ids.push(result.sampled[0]!);
-    pending = [result.sampled[0]!];
-  }
-  return ids;
+  const [ids] = await greedyBatch(partitions, [prompt], steps, chunk);
+  return ids!;
 }
 
-async function runAll(partitions: readonly ModelPartition[], step: ReturnType<typeof createStep>) {
-  let result = await partitions[0]!.step(step);
-  for (const partition of partitions.slice(1)) {
-    result = await partition.step({ ...step, ...(result.hidden && { hidden: result.hidden }) });
+/**
+ * Decodes `steps` ids greedily after each of up to 32 prompts in one batch: a step takes at most `budget`
+ * tokens, so that some sequences decode while others are still being fed.
+ */
+export async function greedyBatch(
+  partitions: readonly ModelPartition[],
+  prompts: readonly (readonly number[])[],
+  steps: number,
+  budget: number = capacity.tokens,
+): Promise<number[][]> {
+  const known = prompts.map((prompt) => [...prompt]);
+  const fed = prompts.map(() => 0);
+  const length = (sequence: number) => prompts[sequence]!.length + steps;
+  for (;;) {
+    const tokens = nextTokens(known, fed, length, budget);
+    if (tokens.length === 0) return known.map((ids, i) => ids.slice(prompts[i]!.length));
+    for (const { sequence } of tokens) fed[sequence]!++;
+    const sampled = [...tokens.keys()].filter((i) =>
+      tokens[i]!.position === known[tokens[i]!.sequence]!.length - 1
+    );
+    const result = await runStep(partitions, greedyStep(capacity, pageTables, tokens, sampled));
+    sampled.forEach((i, s) => known[tokens[i]!.sequence]!.push(result.sampled[s]!));
   }
-  return result;
+}
+
+/** What each unfinished sequence still has to feed, first sequence first. */
+function nextTokens(
+  known: readonly (readonly number[])[],
+  fed: readonly number[],
+  length: (sequence: number) => number,
+  budget: number,
+): Token[] {
+  return known.flatMap((ids, sequence) => {
+    if (ids.length >= length(sequence)) return [];
+    const from = fed[sequence]!;
+    return ids.slice(from).map((id, i) => ({ sequence, position: from + i, id }));
+  }).slice(0, budget);
 }

@@ -1,30 +1,104 @@
 import assert from "node:assert/strict";
+import type { Backend } from "../../../kernels/backend.ts";
 import { openModelFolder } from "../../../kernels/formats/mod.ts";
 import {
-  checkpointBytes,
   type ExpertRequest,
   ExpertShard,
   ModelPartition,
   parseModelSpec,
   type PartitionOptions,
 } from "../../../kernels/models/mod.ts";
-import { createReferenceBackend } from "../../../kernels/reference/mod.ts";
 import { sharedTest } from "../../support/shared.ts";
-import { greedy, testCapacity } from "./greedy.ts";
+import { testedBackends } from "./backends.ts";
+import { greedy, greedyBatch, placement } from "./greedy.ts";
 
-const base = { capacity: testCapacity, pages: 40, pageSize: 16 } as const;
+for (const { name, with: withBackends } of testedBackends) {
+  for (const model of ["stories260K", "stories260K-moe4"]) {
+    const path = `models/${model}`;
 
-function expected(dir: string): { prompt_ids: number[]; ids: number[] } {
-  return JSON.parse(Deno.readTextFileSync(`${dir}/expected_greedy.json`));
+    sharedTest(
+      `${name} reproduces the published ids of ${model}`,
+      path,
+      (dir) =>
+        withBackends(async (create) => {
+          const { prompt, ids } = expected(dir);
+          assert.deepEqual(await greedy([load(await create(), dir)], prompt, ids.length), ids);
+        }),
+    );
+
+    sharedTest(
+      `${name} agrees with chunked prefill of ${model}`,
+      path,
+      (dir) =>
+        withBackends(async (create) => {
+          const { prompt, ids } = expected(dir);
+          const longer = [...prompt, ...ids.slice(0, 60)];
+          const actual = await greedy([load(await create(), dir)], longer, 40, 7);
+          assert.deepEqual(actual, ids.slice(60, 100));
+        }),
+    );
+
+    sharedTest(
+      `${name} decodes 32 different prompts of ${model} in one batch`,
+      path,
+      (dir) =>
+        withBackends(async (create) => {
+          const { prompt, ids } = expected(dir);
+          const lengths = Array.from({ length: 32 }, (_, i) => 3 * ((i * 11) % 32));
+          const prompts = lengths.map((length) => [...prompt, ...ids.slice(0, length)]);
+          const actual = await greedyBatch([load(await create(), dir)], prompts, 20);
+          assert.deepEqual(actual, lengths.map((length) => ids.slice(length, length + 20)));
+        }),
+    );
+
+    sharedTest(
+      `${name} agrees in two partitions of ${model}`,
+      path,
+      (dir) =>
+        withBackends(async (create) => {
+          const { prompt, ids } = expected(dir);
+          const halves = [
+            load(await create(), dir, { layers: { first: 0, count: 2 } }),
+            load(await create(), dir, { layers: { first: 2, count: 3 } }),
+          ];
+          assert.deepEqual(await greedy(halves, prompt, 40), ids.slice(0, 40));
+        }),
+    );
+  }
+
+  sharedTest(
+    `${name} agrees with experts in shards`,
+    "models/stories260K-moe4",
+    (dir) =>
+      withBackends(async (create) => {
+        const { prompt, ids } = expected(dir);
+        const shards = [
+          loadShard(await create(), dir, { first: 1, count: 2 }),
+          loadShard(await create(), dir, { first: 3, count: 1 }),
+        ];
+        const remoteExperts = async (request: ExpertRequest) => {
+          const sums = await Promise.all(shards.map((shard) => shard.apply(request)));
+          return sums[0]!.map((value, i) => value + sums[1]![i]!);
+        };
+        const local = { localExperts: { first: 0, count: 1 }, remoteExperts };
+        const partition = load(await create(), dir, local);
+        assert.deepEqual(await greedy([partition], prompt, 60), ids.slice(0, 60));
+      }),
+  );
 }
 
-function load(dir: string, options: Partial<PartitionOptions> = {}) {
+function expected(dir: string): { prompt: number[]; ids: number[] } {
+  const { prompt_ids, ids } = JSON.parse(Deno.readTextFileSync(`${dir}/expected_greedy.json`));
+  return { prompt: prompt_ids, ids };
+}
+
+function load(backend: Backend, dir: string, options: Partial<PartitionOptions> = {}) {
   const folder = openModelFolder(dir);
   const spec = parseModelSpec(folder.config);
   const layers = { first: 0, count: spec.layers };
   try {
-    return ModelPartition.load(createReferenceBackend(), spec, folder.weights, {
-      ...base,
+    return ModelPartition.load(backend, spec, folder.weights, {
+      ...placement,
       layers,
       ...options,
     });
@@ -33,57 +107,14 @@ function load(dir: string, options: Partial<PartitionOptions> = {}) {
   }
 }
 
-for (const model of ["stories260K", "stories260K-moe4"]) {
-  sharedTest(
-    `reference reproduces the published ids of ${model}`,
-    `models/${model}`,
-    async (dir) => {
-      const { prompt_ids, ids } = expected(dir);
-      assert.deepEqual(await greedy([load(dir)], prompt_ids, ids.length), ids);
-    },
-  );
-
-  sharedTest(
-    `reference agrees with chunked prefill of ${model}`,
-    `models/${model}`,
-    async (dir) => {
-      const { prompt_ids, ids } = expected(dir);
-      const prompt = [...prompt_ids, ...ids.slice(0, 60)];
-      assert.deepEqual(await greedy([load(dir)], prompt, 40, 7), ids.slice(60, 100));
-    },
-  );
-
-  sharedTest(`two partitions of ${model} agree with one`, `models/${model}`, async (dir) => {
-    const { prompt_ids, ids } = expected(dir);
-    const halves = [
-      load(dir, { layers: { first: 0, count: 2 } }),
-      load(dir, { layers: { first: 2, count: 3 } }),
-    ];
-    assert.deepEqual(await greedy(halves, prompt_ids, 40), ids.slice(0, 40));
-  });
-}
-
-sharedTest(
-  "ExpertShard computes what a partition leaves out",
-  "models/stories260K-moe4",
-  async (dir) => {
-    const { prompt_ids, ids } = expected(dir);
-    const folder = openModelFolder(dir);
-    const spec = parseModelSpec(folder.config);
-    const shards = [1, 3].map((first) =>
-      new ExpertShard(createReferenceBackend(), spec, folder.weights, {
-        layers: { first: 0, count: spec.layers },
-        experts: { first, count: first === 1 ? 2 : 1 },
-        tokens: testCapacity.tokens,
-      })
-    );
-    const remoteExperts = async (request: ExpertRequest) => {
-      const sums = await Promise.all(shards.map((shard) => shard.apply(request)));
-      return sums[0]!.map((value, i) => value + sums[1]![i]!);
-    };
-    const partition = load(dir, { localExperts: { first: 0, count: 1 }, remoteExperts });
-    assert.deepEqual(await greedy([partition], prompt_ids, 60), ids.slice(0, 60));
-    assert.equal(checkpointBytes(folder.weights) > 1_000_000, true);
+function loadShard(backend: Backend, dir: string, experts: { first: number; count: number }) {
+  const folder = openModelFolder(dir);
+  const spec = parseModelSpec(folder.config);
+  const layers = { first: 0, count: spec.layers };
+  const { tokens } = placement.capacity;
+  try {
+    return new ExpertShard(backend, spec, folder.weights, { layers, experts, tokens });
+  } finally {
     folder.close();
-  },
-);
+  }
+}
