@@ -36,7 +36,6 @@ async function compile(features: readonly string[]): Promise<Uint8Array> {
 
 const options = [
   "-O3",
-  "--converge",
   "--noAssert",
   "--runtime",
   "stub",

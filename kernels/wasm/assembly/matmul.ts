@@ -71,7 +71,6 @@ export function tileCount(rows: i32): i32 {
   return ceilDiv(rows, TILE);
 }
 
-
 /** Panels `from` to `to` times the tiles `firstTile` to `lastTile` of the packed `x`. */
 function panels(
   matrix: usize, stored: i32, n: i32, k: i32, scale: f32,

@@ -102,7 +102,7 @@ async function badShapes(backend: Backend): Promise<void> {
 /** Registers the cases that make their own backends. */
 export function targetCases(target: ContractTarget): void {
   Deno.test(`tensor() says how much memory was asked and left [${target.name}]`, async () => {
-    using created = await target.create({ threads: 1, maxBytes: 4 * 2 ** 20 });
+    using created = await target.create({ threads: 1, maxBytes: 5 * 2 ** 20 });
     const spec = { label: "a giant", dtype: "f32", shape: [1024, 1024] } as const;
     await assertRefused(
       () => {

@@ -64,47 +64,77 @@ export const samplingCases: readonly Case[] = [
   ),
   ...penalties.map(([name, controls]): Case => [
     `sample() applies the ${name} penalty to the history`,
-    (backend) => sampleAll(backend, 33, { ...off, temperature: 0, ...controls }),
+    (backend) => sampleAll(backend, 33, { ...off, temperature: 0.5, ...controls }),
+  ]),
+  ...[{ topK: 6 }, { topP: 0.5 }].map((controls): Case => [
+    `sample() cuts equal logits by index: ${Object.keys(controls)}`,
+    (backend) => sampleAll(backend, 23, { ...off, ...controls }, 1),
   ]),
   ["sample() takes the lowest of equal logits", ties],
   ["sample() covers the distribution", distribution],
 ];
 
-/** Every sample of a batch against the definition. */
-async function sampleAll(backend: Backend, vocabulary: number, controls: Controls): Promise<void> {
+/** Every sample of a batch against the definition, over many draws; logits are multiples of `step`. */
+async function sampleAll(
+  backend: Backend,
+  vocabulary: number,
+  controls: Controls,
+  step = 0,
+): Promise<void> {
   const random = new Random(vocabulary);
   const device = makeSampler(backend, vocabulary);
-  const logits = random.floats(SAMPLES * vocabulary, 6);
-  for (let s = 0; s < SAMPLES; s++) {
-    const top = rowOf(logits, s, vocabulary).indexOf(Math.max(...rowOf(logits, s, vocabulary)));
-    logits[s * vocabulary + top]! += s - 2;
-  }
-  const rows = Array.from({ length: SAMPLES }, (_, s) => ({
-    ...controls,
-    history: histories(vocabulary, random, s),
-    seed: [random.below(2 ** 31), -random.below(2 ** 31)] as const,
-    draw: s * 977,
-    wanted: [0, 1, 3, TOP_LOGPROBS, 2][s]!,
-  }));
-  writeControls(backend, device, rows);
-  backend.write(device.logits, logits);
-  for (const live of [1, SAMPLES]) {
-    await backend.run(device.program, { tokens: 0, samples: live });
-    const tokens = await backend.read(device.tokens, new Int32Array(live));
-    const stats = await floats(backend, device.stats, live * 4);
-    for (let s = 0; s < live; s++) {
-      const row = rowOf(logits, s, vocabulary);
-      const token = draw(row, rows[s]!);
-      if (tokens[s] !== token) throw new Error(`Sample ${s} is ${tokens[s]}, expected ${token}`);
-      assertClose(rowOf(stats, s, 4), statistics(row, token), `statistics of sample ${s}`, 2e-5);
-    }
-    await checkTop(backend, device, logits, vocabulary, rows.slice(0, live));
+  const rounds = vocabulary > 1000 ? 3 : 40;
+  for (let round = 0; round < rounds; round++) {
+    const logits = makeLogits(vocabulary, random, step);
+    const rows = Array.from({ length: SAMPLES }, (_, s) => ({
+      ...controls,
+      history: histories(rowOf(logits, s, vocabulary), random, s),
+      seed: [random.below(2 ** 31), -random.below(2 ** 31)] as const,
+      draw: round + s * 977,
+      wanted: [0, 1, 3, TOP_LOGPROBS, 2][s]!,
+    }));
+    writeControls(backend, device, rows);
+    backend.write(device.logits, logits);
+    await checkSamples(backend, device, logits, round % 2 === 0 ? rows : rows.slice(0, 1));
   }
 }
 
-function histories(vocabulary: number, random: Random, sample: number): [number, number][] {
-  const tokens = new Set(Array.from({ length: 3 * sample }, () => random.below(vocabulary)));
+/** Distributions from nearly flat to clearly peaked. */
+function makeLogits(vocabulary: number, random: Random, step: number): Float32Array {
+  const logits = random.floats(SAMPLES * vocabulary, 3);
+  if (step > 0) return logits.map((value) => Math.round(value / step) * step);
+  for (let s = 0; s < SAMPLES; s++) {
+    const row = rowOf(logits, s, vocabulary);
+    row[row.indexOf(Math.max(...row))]! += s;
+  }
+  return logits;
+}
+
+/** Some of the most probable tokens, that penalties may change the choice, and some others. */
+function histories(logits: Float32Array, random: Random, sample: number): [number, number][] {
+  const ranked = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!);
+  const any = Array.from({ length: 2 * sample }, () => random.below(logits.length));
+  const tokens = new Set([...ranked.slice(0, sample), ...any]);
   return [...tokens].map((token) => [token, random.below(3)]);
+}
+
+async function checkSamples(
+  backend: Backend,
+  device: Sampler,
+  logits: Float32Array,
+  rows: readonly Row[],
+): Promise<void> {
+  const vocabulary = logits.length / SAMPLES;
+  await backend.run(device.program, { tokens: 0, samples: rows.length });
+  const tokens = await backend.read(device.tokens, new Int32Array(rows.length));
+  const stats = await floats(backend, device.stats, rows.length * 4);
+  rows.forEach((controls, s) => {
+    const row = rowOf(logits, s, vocabulary);
+    const token = draw(row, controls);
+    if (tokens[s] !== token) throw new Error(`Sample ${s} is ${tokens[s]}, expected ${token}`);
+    assertClose(rowOf(stats, s, 4), statistics(row, token), `statistics of sample ${s}`, 2e-5);
+  });
+  await checkTop(backend, device, logits, vocabulary, rows);
 }
 
 type Row = Controls & { seed: readonly [number, number]; draw: number; wanted: number };
