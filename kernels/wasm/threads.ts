@@ -32,6 +32,7 @@ export class WasmThreads {
 
   private constructor(readonly count: number) {}
 
+  /** Starts the Workers; see {@link createWasmThreads}. */
   static async create(count: number): Promise<WasmThreads> {
     if (!Number.isInteger(count) || count < 1 || count > MAX_THREADS) {
       throw new KernelError("InvalidArgument", `Cannot create threads: ${count}`);
@@ -59,6 +60,7 @@ export class WasmThreads {
     return slot;
   }
 
+  /** Drops the instances of a slot, so that its memory can be freed. */
   detach(slot: number): void {
     if (!this.#used.delete(slot) || this.#closed) return;
     const generation = this.#command(Command.Listen);

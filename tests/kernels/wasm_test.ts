@@ -185,3 +185,37 @@ Deno.test("createWasmBackend() refuses a memory of no size", async () => {
   }
   threads.close();
 });
+
+Deno.test("run() reports a kernel that traps, and other backends go on", async () => {
+  const threads = await createWasmThreads(3);
+  const [broken, healthy] = [
+    await createWasmBackend({ threads }),
+    await createWasmBackend({ threads }),
+  ];
+  const shape = { heads: 4, kvHeads: 4, headDim: 8 };
+  const [qkv, out] = [activation(broken, [64, 96]), activation(broken, [64, 32])];
+  const cache = broken.kvCache({
+    layers: 1,
+    pages: 1,
+    pageSize: 8,
+    kvHeads: 4,
+    headDim: 8,
+    dtype: "f32",
+  });
+  Object.assign(cache, { address: 2 ** 32 - 64 });
+  const placement = {
+    positions: integers(broken, [64], [], "tokens"),
+    sequences: integers(broken, [64], [], "tokens"),
+    pages: integers(broken, [1, 1]),
+  };
+  const program = broken.record("broken", (r) => r.attention(out, qkv, cache, 0, shape, placement));
+  const run = () => broken.run(program, { tokens: 64, samples: 0 });
+  await assertRefused(run, "DeviceLost", "Cannot finish a program");
+  await assertRefused(run, "DeviceLost", "a kernel failed");
+  const x = activation(healthy, [64, 2000], new Random(1).floats(128000));
+  const clear = healthy.record("clear", (r) => r.clear(x));
+  await healthy.run(clear, { tokens: 64, samples: 0 });
+  assertSame(await floats(healthy, x, 128000), new Float32Array(128000), "cleared");
+  for (const backend of [broken, healthy]) backend.close();
+  threads.close();
+});
