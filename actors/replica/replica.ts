@@ -159,15 +159,22 @@ function wake(state: ReplicaState, context: Context<ReplicaTurns>): void {
   context.self.tell("advance");
 }
 
-/** Passes a step through all partitions in turn. */
+/**
+ * Passes a step through all partitions in turn. A partition that fails has lost its cache, so the replica
+ * crashes with it and starts anew: an `ActorError` would only refuse the turn.
+ */
 async function runStep({ partitions, step }: ReplicaState): Promise<StepResult> {
-  const [first, ...rest] = partitions;
-  let result = await first!.ask("step", step, { deadlineMs: STEP_DEADLINE_MS });
-  for (const partition of rest) {
-    const next = { ...step, hidden: result.hidden! };
-    result = await partition.ask("step", next, { deadlineMs: STEP_DEADLINE_MS });
+  try {
+    const [first, ...rest] = partitions;
+    let result = await first!.ask("step", step, { deadlineMs: STEP_DEADLINE_MS });
+    for (const partition of rest) {
+      const next = { ...step, hidden: result.hidden! };
+      result = await partition.ask("step", next, { deadlineMs: STEP_DEADLINE_MS });
+    }
+    return result;
+  } catch (cause) {
+    throw new Error(`Cannot compute a step: ${(cause as Error).message}`, { cause });
   }
-  return result;
 }
 
 function commit(state: ReplicaState, { sequence }: Chunk, result: StepResult, row: number): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ReplicaProtocol } from "../../../actors/protocol.ts";
+import type { PartitionProtocol, ReplicaProtocol } from "../../../actors/protocol.ts";
 import { ActorError } from "../../../runtime/mod.ts";
 import { sharedTest } from "../../support/shared.ts";
 import { greedyIds, publishedIds, withFamily } from "./support.ts";
@@ -43,6 +43,24 @@ sharedTest("concurrent generations lose nothing when a replica is killed", path,
     assert(isKilled);
   });
 });
+
+sharedTest(
+  "a generation goes on elsewhere when a partition under it is lost",
+  path,
+  async (dir) => {
+    await withFamily([{ name: "one", model: dir, replicas: 2 }], async (router, node) => {
+      const { prompt, ids } = publishedIds(dir);
+      const lose = async (count: number) => {
+        if (count !== 20) return;
+        const { replicas } = (await router.ask("status")).levels[0]!;
+        const busy = replicas.find(({ running }) => running > 0)!.address;
+        const partition = busy.replace("/replica/", "/partition/") + "-0";
+        await node.system.stop(node.system.ref<PartitionProtocol>(partition));
+      };
+      assert.deepEqual(await greedyIds(router, prompt, 120, lose), ids.slice(0, 120));
+    });
+  },
+);
 
 sharedTest("a generation fails with one clear error when no replica is left", path, async (dir) => {
   await withFamily([{ name: "one", model: dir }], async (router, node) => {
