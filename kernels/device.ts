@@ -7,6 +7,7 @@ export type DeviceKind = "cpu" | "reference";
 
 /** A compute device: makes backends, one a partition, that share its threads. */
 export interface Device {
+  /** What computes. */
   readonly kind: DeviceKind;
   /** Makes a backend that allocates at most `maxBytes`. */
   createBackend(maxBytes: number): Promise<Backend>;
@@ -14,7 +15,7 @@ export interface Device {
   close(): void;
 }
 
-/** Opens a device; `threads` is how many compute, the caller's included. */
+/** Opens a device; `threads` is how many compute, the caller's included. Throws `KernelError`. */
 export async function openDevice(kind: DeviceKind, threads: number): Promise<Device> {
   if (kind === "reference") {
     return {

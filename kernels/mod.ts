@@ -3,10 +3,15 @@
  * @module
  */
 export * from "./backend.ts";
-export * from "./errors.ts";
+export { KernelError, type KernelErrorCode } from "./errors.ts";
 export * from "./models/mod.ts";
 export * from "./formats/mod.ts";
 export * from "./text/mod.ts";
 export * from "./device.ts";
 export { createReferenceBackend } from "./reference/mod.ts";
-export { createWasmBackend, createWasmThreads, type WasmThreads } from "./wasm/mod.ts";
+export {
+  createWasmBackend,
+  createWasmThreads,
+  type WasmBackendOptions,
+  type WasmThreads,
+} from "./wasm/mod.ts";

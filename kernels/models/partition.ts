@@ -3,7 +3,7 @@ import type { Backend, Counts, Tensor } from "../backend.ts";
 import { TOP_LOGPROBS } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { WeightSource } from "../formats/mod.ts";
-import type { Activations } from "./graph.ts";
+import type { Activations } from "./activations.ts";
 import { PartitionBuild, type Segment } from "./partition_build.ts";
 import type { PartitionOptions } from "./partition_options.ts";
 import type { ModelSpec } from "./spec.ts";

@@ -1,14 +1,8 @@
 /** Loads weights, allocates memory and records the programs of a partition. */
 import type { Backend, KvCache, Program, Tensor } from "../backend.ts";
 import { KernelError } from "../errors.ts";
-import {
-  type Activations,
-  allocateActivations,
-  type LayerContext,
-  recordAttention,
-  recordFeedForward,
-  recordHead,
-} from "./graph.ts";
+import { type Activations, allocateActivations } from "./activations.ts";
+import { type LayerContext, recordAttention, recordFeedForward, recordHead } from "./graph.ts";
 import type { PartitionOptions } from "./partition_options.ts";
 import { rotaryTable } from "./rotary.ts";
 import type { ModelSpec } from "./spec.ts";

@@ -1,5 +1,5 @@
 /** How a partition is placed, and what it asks of experts held elsewhere. */
-import type { Capacity } from "./graph.ts";
+import type { Capacity } from "./activations.ts";
 import type { LoadProgress } from "./weight_loader.ts";
 import type { Range } from "./weights.ts";
 

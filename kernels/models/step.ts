@@ -1,5 +1,5 @@
 /** One step of a running batch, as host arrays. */
-import type { Capacity } from "./graph.ts";
+import type { Capacity } from "./activations.ts";
 
 /**
  * The tokens to compute and the rows to sample. Typed arrays may be longer than the live counts; only the
