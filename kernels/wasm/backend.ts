@@ -20,7 +20,7 @@ import {
   Weight,
   WEIGHT_BYTES,
   Word,
-} from "./assembly/opcodes.ts";
+} from "./opcodes.ts";
 import { Heap, MAX_MEMORY_BYTES } from "./heap.ts";
 import { type Arena, type Step, WasmRecorder } from "./recorder.ts";
 import { WasmKvCache, WasmTensor } from "./tensor.ts";

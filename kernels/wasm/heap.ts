@@ -1,6 +1,6 @@
 import type { MemoryUse } from "../backend.ts";
 import { KernelError } from "../errors.ts";
-import { HEAP_BASE } from "./assembly/opcodes.ts";
+import { HEAP_BASE } from "./opcodes.ts";
 
 const PAGE = 65536;
 const GROWTH = 16 * 2 ** 20;

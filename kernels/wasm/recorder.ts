@@ -14,7 +14,7 @@ import {
 } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import { shapes } from "../shapes.ts";
-import { Op, ROWS_SAMPLES, ROWS_TOKENS, Stored, type Word } from "./assembly/opcodes.ts";
+import { Op, ROWS_SAMPLES, ROWS_TOKENS, Stored, type Word } from "./opcodes.ts";
 import type { WasmKvCache, WasmTensor } from "./tensor.ts";
 
 /** One entry of an op list: its opcode, and values by word; `Scale` is a float. */

@@ -1,5 +1,5 @@
 /** A thread of a pool: parks until commanded, then takes part in the current program of a memory. */
-import { Control } from "./assembly/opcodes.ts";
+import { Control } from "./opcodes.ts";
 import { Command, PoolWord, type ThreadMessage } from "./threads.ts";
 
 declare const self: DedicatedWorkerGlobalScope;

@@ -19,7 +19,7 @@ export function tileSource(): string {
     shapes.map(([tokens, panels]): Tile => ({ dtype, tokens, panels }))
   );
   return [
-    `import { Stored } from "./opcodes";`,
+    `import { Stored } from "../opcodes";`,
     `import { madd } from "./vector";`,
     ...tiles.map(tileFunction),
     ...dtypes.map(dispatchFunction),

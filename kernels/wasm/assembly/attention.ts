@@ -3,7 +3,7 @@
  * key head: keys `[headDim][slots]`, so that 4 positions are scored per vector, then values
  * `[slots][dims]`; slots and dims are the page size and head dimension rounded up to 8.
  */
-import { Fault, Stored, Word } from "./opcodes";
+import { Fault, Stored, Word } from "../opcodes";
 import { address, checked, exp1, exp4, liveRows, madd, max4, number, scratch, sum4, word } from "./vector";
 import { normRow } from "./elementwise";
 

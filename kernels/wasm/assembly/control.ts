@@ -3,7 +3,7 @@
  * counts down the chunks that nobody has claimed yet; whoever finishes a step's last chunk publishes the
  * next step. A thread that comes late, or whose core is taken away while it holds no chunk, delays nobody.
  */
-import { Control, OP_BYTES } from "./opcodes";
+import { Control, OP_BYTES } from "../opcodes";
 import { execute, plan } from "./dispatch";
 
 /** Low half of the ticket when all chunks are claimed. */

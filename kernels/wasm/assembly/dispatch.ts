@@ -1,5 +1,5 @@
 /** Which function plans and which executes each op. A plan says how many chunks there are to claim. */
-import { Op, Word } from "./opcodes";
+import { Op, Word } from "../opcodes";
 import { liveRows, word } from "./vector";
 import { matmul, pack, planMatmul, planPack } from "./matmul";
 import { activate, add, clear, embed, gather, norm, planColumns, planNorm } from "./elementwise";

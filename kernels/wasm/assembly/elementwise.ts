@@ -1,5 +1,5 @@
 /** Operations on rows of activations. */
-import { Fault, Weight, Word } from "./opcodes";
+import { Fault, Weight, Word } from "../opcodes";
 import {
   address, ceilDiv, checked, liveRows, loadTail, madd, number, silu4, storeTail, sum4, word, exp1,
 } from "./vector";

@@ -3,7 +3,7 @@
  * The table that Group writes: active experts, entries, then per active expert its index, first entry and
  * entries (3 words); `entryOf[token * topK + slot]` (-1 when not held here) and `tokenOf[entry]` follow.
  */
-import { Weight, Word } from "./opcodes";
+import { Weight, Word } from "../opcodes";
 import { address, exp1, liveRows, number, silu4, loadTail, word } from "./vector";
 import { addScaled } from "./elementwise";
 import { groupChunks, groupPart, packTile, tileCount, tileStart } from "./matmul";

@@ -3,7 +3,7 @@
  * k the 8 rows' elements are neighbours, so that no horizontal sum is ever needed. Each output is one
  * chain of multiply-adds over k, whatever the batch, so that a token's result depends on nothing else.
  */
-import { Stored, Weight, Word } from "./opcodes";
+import { Stored, Weight, Word } from "../opcodes";
 import { runTile, widenPanel } from "./tiles";
 import { address, ceilDiv, liveRows, loadTail, scratch, storeTail, word } from "./vector";
 

@@ -2,7 +2,7 @@
  * Sampling and confidence. Segment summarises a row of logits piece by piece; Draw joins the pieces,
  * samples and reports. Nothing is sorted: thresholds are found by counting in buckets of the float's bits.
  */
-import { Word } from "./opcodes";
+import { Word } from "../opcodes";
 import { address, ceilDiv, exp1, exp4, liveRows, log1, max4, scratch, sum4, word } from "./vector";
 
 /** Logits of a segment, and bytes of its summary: max, second, argmax, Σe, Σe·y. */

@@ -1,5 +1,5 @@
 /** Small vector functions that every kernel shares. */
-import { Control, Fault, ROWS_SAMPLES, ROWS_TOKENS, Word } from "./opcodes";
+import { Control, Fault, ROWS_SAMPLES, ROWS_TOKENS, Word } from "../opcodes";
 
 /** `a * b + c`, fused where the machine fuses. */
 @inline

@@ -1,5 +1,5 @@
 /** Sealing a weight: its rows are rearranged into panels in place, and 16-bit floats made cheap to widen. */
-import { Stored, Weight, Word } from "./opcodes";
+import { Stored, Weight, Word } from "../opcodes";
 import { address, scratch, word } from "./vector";
 
 /** Place of row `r` of 8 in a panel's column: 16-bit rows 0 to 3 are low halves, 4 to 7 high halves. */
