@@ -13,9 +13,23 @@ export { openWeights } from "./weight_files.ts";
 export {
   DTYPE_BITS,
   readFloat32,
+  type SafetensorsDType,
   type StoredDType,
   type TensorInfo,
   type WeightInfo,
   weightInfo,
   type WeightSource,
 } from "./weight_source.ts";
+export {
+  type ByteSource,
+  type GgmlBlock,
+  type GgmlDType,
+  ggmlType,
+  type GgufHeader,
+  type GgufTensor,
+  type GgufValue,
+  MAX_GGUF_HEADER_BYTES,
+  openGguf,
+  openModel,
+  parseGgufHeader,
+} from "./gguf/mod.ts";

@@ -1,6 +1,6 @@
 import { contentHash } from "./content_hash.ts";
 import { FormatError, quote } from "./errors.ts";
-import { isFile, reason } from "./json_file.ts";
+import { openWeightFile, readExactly } from "./file_range.ts";
 import {
   MAX_HEADER_BYTES,
   parseSafetensorsHeader,
@@ -91,7 +91,7 @@ class SafetensorsSource implements WeightSource {
 }
 
 function openShard(path: string): Shard {
-  const file = openFile(path);
+  const file = openWeightFile(path);
   try {
     const { size } = file.statSync();
     const length = headerLength(file, path, size);
@@ -110,15 +110,6 @@ function openShard(path: string): Shard {
   }
 }
 
-function openFile(path: string): Deno.FsFile {
-  if (!isFile(path)) throw new FormatError("NotFound", `Cannot find weights: ${path}`);
-  try {
-    return Deno.openSync(path);
-  } catch (cause) {
-    throw new FormatError("NotFound", `Cannot open weights: ${reason(cause)}`);
-  }
-}
-
 function headerLength(file: Deno.FsFile, path: string, size: number): number {
   const bytes = new Uint8Array(LENGTH_BYTES);
   readExactly(file, path, 0, bytes);
@@ -132,17 +123,4 @@ function headerLength(file: Deno.FsFile, path: string, size: number): number {
     throw new FormatError("Truncated", `Cannot read half-copied file ${path}: ${fault}`);
   }
   return Number(length);
-}
-
-function readExactly(file: Deno.FsFile, path: string, position: number, into: Uint8Array): void {
-  file.seekSync(position, Deno.SeekMode.Start);
-  let filled = 0;
-  while (filled < into.byteLength) {
-    const count = file.readSync(into.subarray(filled));
-    if (count === null) {
-      const missing = `ends at byte ${position + filled}, wanted ${position + into.byteLength}`;
-      throw new FormatError("Truncated", `Cannot read half-copied file ${path}: ${missing}`);
-    }
-    filled += count;
-  }
 }

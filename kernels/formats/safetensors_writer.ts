@@ -1,11 +1,11 @@
-import { DTYPE_BITS, type StoredDType } from "./weight_source.ts";
+import { DTYPE_BITS, type SafetensorsDType } from "./weight_source.ts";
 
 /** A tensor to write. */
 export interface TensorToWrite {
   /** Name in the checkpoint. */
   readonly name: string;
   /** How its elements are stored. */
-  readonly dtype: StoredDType;
+  readonly dtype: SafetensorsDType;
   /** Sizes of its dimensions. */
   readonly shape: readonly number[];
   /** Its bytes, little-endian, row-major; a function yields them in order, so that they need not exist whole. */

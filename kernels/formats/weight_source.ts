@@ -1,5 +1,6 @@
 import type { WeightDType } from "../backend.ts";
 import { FormatError, quote } from "./errors.ts";
+import type { GgmlDType } from "./gguf/mod.ts";
 
 /** Bits an element of every dtype that a safetensors file may hold. */
 export const DTYPE_BITS = {
@@ -25,8 +26,11 @@ export const DTYPE_BITS = {
   BOOL: 8,
 } as const;
 
+/** A dtype of a safetensors file, in lower case. */
+export type SafetensorsDType = Lowercase<keyof typeof DTYPE_BITS>;
+
 /** A dtype as stored, in lower case: the weight dtypes and those that are listed but not computed with. */
-export type StoredDType = Lowercase<keyof typeof DTYPE_BITS>;
+export type StoredDType = SafetensorsDType | GgmlDType;
 
 /** What is known of a tensor before it is read. */
 export interface TensorInfo {

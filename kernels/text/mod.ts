@@ -22,3 +22,4 @@ export {
   type SpecialTokens,
   type Tokenizer,
 } from "./tokenizer.ts";
+export { ggufTokenizer, type GgufTokenizerFiles } from "./gguf/mod.ts";

@@ -1,0 +1,110 @@
+/** A metadata value to write: its type by number, and the value. */
+export type TypedValue = readonly [type: number, value: unknown];
+
+/** A tensor to write; `dims` innermost first, `data` as stored. */
+export interface GgufTensorToWrite {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly type: number;
+  readonly data: Uint8Array;
+  /** Claimed instead of the true place. */
+  readonly offset?: number;
+}
+
+/** What a GGUF file claims. */
+export interface GgufContents {
+  readonly version?: number;
+  readonly metadata: Readonly<Record<string, TypedValue>>;
+  readonly tensors?: readonly GgufTensorToWrite[];
+  readonly alignment?: number;
+}
+
+const scalars: Record<number, [number, (view: DataView, value: never) => void]> = {
+  0: [1, (view, value) => view.setUint8(0, value)],
+  1: [1, (view, value) => view.setInt8(0, value)],
+  2: [2, (view, value) => view.setUint16(0, value, true)],
+  3: [2, (view, value) => view.setInt16(0, value, true)],
+  4: [4, (view, value) => view.setUint32(0, value, true)],
+  5: [4, (view, value) => view.setInt32(0, value, true)],
+  6: [4, (view, value) => view.setFloat32(0, value, true)],
+  7: [1, (view, value) => view.setUint8(0, Number(value))],
+  10: [8, (view, value) => view.setBigUint64(0, BigInt(value), true)],
+  11: [8, (view, value) => view.setBigInt64(0, BigInt(value), true)],
+  12: [8, (view, value) => view.setFloat64(0, value, true)],
+};
+
+/** Encodes a GGUF file; claims are written as they are, right or wrong. */
+export function encodeGguf(contents: GgufContents): Uint8Array<ArrayBuffer> {
+  const { metadata, tensors = [], alignment = 32 } = contents;
+  const chunks: Uint8Array[] = [];
+  const scalar = (type: number, value: unknown) => {
+    const [bytes, set] = scalars[type]!;
+    const chunk = new Uint8Array(bytes);
+    set(new DataView(chunk.buffer), value as never);
+    chunks.push(chunk);
+  };
+  const string = (text: unknown) => {
+    const bytes = text instanceof Uint8Array ? text : new TextEncoder().encode(String(text));
+    scalar(10, bytes.length);
+    chunks.push(bytes);
+  };
+  const typed = (type: number, value: unknown) => {
+    if (type === 8) string(value);
+    else if (type === 9) {
+      const [elementType, elements] = value as [number, unknown[]];
+      scalar(4, elementType);
+      scalar(10, elements.length);
+      for (const element of elements) typed(elementType, element);
+    } else scalar(type, value);
+  };
+  chunks.push(new TextEncoder().encode("GGUF"));
+  scalar(4, contents.version ?? 3);
+  scalar(10, tensors.length);
+  scalar(10, Object.keys(metadata).length);
+  for (const [key, [type, value]] of Object.entries(metadata)) {
+    string(key);
+    scalar(4, type);
+    typed(type, value);
+  }
+  let offset = 0;
+  for (const tensor of tensors) {
+    string(tensor.name);
+    scalar(4, tensor.dims.length);
+    for (const size of tensor.dims) scalar(10, size);
+    scalar(4, tensor.type);
+    scalar(10, tensor.offset ?? offset);
+    offset = align(offset + tensor.data.length, alignment);
+  }
+  const header = concat(chunks);
+  return concat([
+    padded(header, alignment),
+    ...tensors.map(({ data }) => padded(data, alignment)),
+  ]);
+}
+
+/** Shorthands of typed values. */
+export const u32 = (value: number): TypedValue => [4, value];
+export const f32 = (value: number): TypedValue => [6, value];
+export const bool = (value: boolean): TypedValue => [7, value];
+export const text = (value: string | Uint8Array): TypedValue => [8, value];
+export const list = (type: number, values: readonly unknown[]): TypedValue => [9, [type, values]];
+
+function align(offset: number, alignment: number): number {
+  return Math.ceil(offset / alignment) * alignment;
+}
+
+function padded(bytes: Uint8Array, alignment: number): Uint8Array {
+  const result = new Uint8Array(align(bytes.length, alignment));
+  result.set(bytes);
+  return result;
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const result = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    result.set(chunk, at);
+    at += chunk.length;
+  }
+  return result;
+}
