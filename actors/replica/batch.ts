@@ -16,7 +16,7 @@ export function fillStep(
   let token = 0;
   for (const chunk of chunks) {
     const { sequence, count } = chunk;
-    step.pages.set(sequence.pages, sequence.slot * sequencePages);
+    step.pages.set(sequence.table.pages, sequence.slot * sequencePages);
     for (let i = 0; i < count; i++, token++) {
       const position = sequence.computed + i;
       step.ids[token] = sequence.id(position);

@@ -21,7 +21,8 @@ export interface Chunk {
  * Continuous batching: decides before every step which tokens of which sequences it computes. Decodes come
  * first; what is left of the token budget is shared evenly among sequences in prefill (chunked prefill).
  * Admission is first come, first served. When a decode finds no free page, the sequence admitted last is
- * preempted: its pages are freed and its tokens recomputed later, before any newcomer.
+ * preempted: its pages are freed and its tokens recomputed later, before any newcomer. Sequences that begin
+ * alike share the full pages of their beginning.
  */
 export class Scheduler {
   readonly pool: PagePool;
@@ -57,15 +58,16 @@ export class Scheduler {
   /** The next step's chunks; empty when there is nothing to do. Drops cancelled sequences. */
   plan(): Chunk[] {
     this.#dropCancelled();
-    const chunks = this.#planDecodes();
-    const budget = this.#limits.tokens - chunks.length;
+    const decodes = this.#planDecodes();
+    const budget = this.#limits.tokens - decodes.length;
     this.#admit(budget);
-    return chunks.concat(this.#planPrefills(budget));
+    return decodes.concat(this.#planPrefills(decodes, budget));
   }
 
-  /** Notes that a chunk is computed. */
+  /** Notes that a chunk is computed, so that other sequences may use the pages that it filled. */
   advance({ sequence, count }: Chunk): void {
     sequence.computed += count;
+    this.pool.note(sequence.table, sequence.ids, sequence.computed);
   }
 
   /** Removes a finished sequence and frees what it held. */
@@ -83,7 +85,7 @@ export class Scheduler {
 
   /** Throws unless every page is accounted for. */
   checkIntegrity(): void {
-    this.pool.checkIntegrity(this.#running.map((sequence) => sequence.pages));
+    this.pool.checkIntegrity(this.#running.map((sequence) => sequence.table));
   }
 
   #dropCancelled(): void {
@@ -98,18 +100,19 @@ export class Scheduler {
     for (let i = 0; i < this.#running.length && chunks.length < this.#limits.tokens; i++) {
       const sequence = this.#running[i]!;
       if (!sequence.decoding) continue;
-      while (sequence.slot >= 0 && !this.pool.canHold(sequence.pages, sequence.length)) {
+      while (sequence.slot >= 0 && !this.pool.canHold(sequence.table, sequence.length)) {
         this.#preempt(this.#running.at(-1)!);
       }
       if (sequence.slot < 0) break;
-      this.pool.grow(sequence.pages, sequence.length);
+      this.pool.grow(sequence.table, sequence.length);
       chunks.push({ sequence, count: 1 });
     }
     return chunks;
   }
 
-  #planPrefills(budget: number): Chunk[] {
-    const prefilling = this.#running.filter((sequence) => !sequence.decoding);
+  #planPrefills(decodes: readonly Chunk[], budget: number): Chunk[] {
+    const decoding = new Set(decodes.map(({ sequence }) => sequence));
+    const prefilling = this.#running.filter((sequence) => !decoding.has(sequence));
     const chunks: Chunk[] = [];
     let left = budget;
     prefilling.forEach((sequence, i) => {
@@ -125,18 +128,28 @@ export class Scheduler {
   #admit(budget: number): void {
     while (this.#waiting.length > 0 && this.#slots.length > 0 && budget > 0) {
       const sequence = this.#waiting[0]!;
-      if (!this.#hasRoomFor(sequence)) return;
+      if (!this.#giveRoom(sequence)) return;
       this.#waiting.shift();
-      this.pool.grow(sequence.pages, sequence.length);
       sequence.slot = this.#slots.pop()!;
       this.#running.push(sequence);
     }
   }
 
-  /** Leaves each running sequence a page to grow into, so that a newcomer is not preempted at once. */
-  #hasRoomFor(sequence: Sequence): boolean {
-    const spare = this.#running.length;
-    return this.pool.canHold([], sequence.length + spare * this.#limits.pageSize);
+  /**
+   * Gives a newcomer its pages, those of a known beginning ready, if each running sequence keeps a page to
+   * grow into: else the newcomer would be preempted at once.
+   */
+  #giveRoom(sequence: Sequence): boolean {
+    const { table, length } = sequence;
+    sequence.computed = this.pool.reuse(table, sequence.ids);
+    const spare = this.#running.length * this.#limits.pageSize;
+    if (this.pool.canHold(table, length + spare)) {
+      this.pool.grow(table, length);
+      return true;
+    }
+    this.pool.release(table);
+    sequence.computed = 0;
+    return false;
   }
 
   #preempt(sequence: Sequence): void {
@@ -148,7 +161,7 @@ export class Scheduler {
   }
 
   #free(sequence: Sequence): void {
-    this.pool.release(sequence.pages);
+    this.pool.release(sequence.table);
     if (sequence.slot >= 0) this.#slots.push(sequence.slot);
     sequence.slot = -1;
   }

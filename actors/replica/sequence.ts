@@ -1,3 +1,4 @@
+import { emptyPageTable, type PageTable } from "./pages.ts";
 import type { ReplicaRequest, SampledToken } from "../protocol.ts";
 
 /** Where a sequence's tokens go. */
@@ -13,8 +14,8 @@ export class Sequence {
   computed = 0;
   /** Tokens known: prompt and output. */
   length: number;
-  /** Physical pages, in logical order. */
-  readonly pages: number[] = [];
+  /** Its physical pages. */
+  readonly table: PageTable = emptyPageTable();
   /** Row of the page table while running; -1 otherwise. */
   slot = -1;
   cancelled = false;
@@ -48,6 +49,12 @@ export class Sequence {
     return this.#counts;
   }
 
+  /** The known tokens. */
+  get ids(): Int32Array {
+    return this.#ids.subarray(0, this.length);
+  }
+
+  /** The token at a position. */
   id(position: number): number {
     return this.#ids[position]!;
   }

@@ -12,7 +12,7 @@ import {
   Scheduler,
   type SchedulerLimits,
   Sequence,
-} from "../../actors/replica/mod.ts";
+} from "../../actors/mod.ts";
 import { decodePrompts, prefillPrompt } from "./prompts.ts";
 import type { DecodeOptions, EngineSubject, Rate } from "./subject.ts";
 
@@ -86,13 +86,15 @@ class TandemSubject implements EngineSubject {
 
 /** The replica's step loop. */
 class Engine {
-  readonly #scheduler = new Scheduler(limits);
+  #scheduler = new Scheduler(limits);
   readonly #step = createStep(capacity);
   #sequences: Sequence[] = [];
 
   constructor(readonly partition: ModelPartition) {}
 
+  /** Begins with an empty cache, so that no measure profits from an earlier one. */
   submit(prompts: readonly (readonly number[])[]): readonly Sequence[] {
+    this.#scheduler = new Scheduler(limits);
     this.#sequences = prompts.map((ids, i) =>
       new Sequence(greedy(String(i), ids), silent, CONTEXT)
     );
