@@ -26,8 +26,11 @@ export interface SamplingOptions {
 
 /** A chat message as the chat template sees it. */
 export interface ChatMessage {
+  /** Who speaks, by the name that the template knows: `system`, `user`, `assistant`. */
   readonly role: string;
+  /** What is said. */
   readonly content: string;
+  /** The speaker's name, for templates that show it; absent = none. */
   readonly name?: string;
 }
 
@@ -39,12 +42,15 @@ export type Prompt =
 
 /** One generation asked of a family's router. */
 export interface GenerateRequest {
+  /** The caller's name of the request, for logs and answers. */
   readonly id: string;
   /** A level's name for direct access; absent = the cascade. */
   readonly level?: string;
+  /** What to continue. */
   readonly prompt: Prompt;
   /** Absent = the model's default, or what is left of its context. */
   readonly maxTokens?: number;
+  /** Texts that end the output and are cut from it; empty = none. */
   readonly stop: readonly string[];
   /** Absent fields take the model's `generation_config.json`, then neutral values. */
   readonly sampling: Partial<SamplingOptions>;
@@ -54,39 +60,53 @@ export interface GenerateRequest {
 
 /** A token with its log-probability. */
 export interface TokenLogprob {
+  /** Its text; a part of a character shows as U+FFFD. */
   readonly token: string;
+  /** Its UTF-8 bytes, 0 to 255 each. */
   readonly bytes: readonly number[];
+  /** Log-probability of the raw logits, in nats. */
   readonly logprob: number;
 }
 
 /** One generated token as reported to a client. */
 export interface GeneratedToken extends TokenLogprob {
+  /** Its index in the vocabulary. */
   readonly id: number;
+  /** The most probable tokens in its place, best first; empty when none were asked for. */
   readonly top: readonly TokenLogprob[];
 }
 
 /** One level that a request visited. */
 export interface Visit {
+  /** The level's name. */
   readonly level: string;
   /** The level's confidence in its answer; of an abandoned answer, that of the tokens so far. */
   readonly confidence: number | null;
   /** What the confidence was compared with; `null` where nothing was decided. */
   readonly threshold: number | null;
+  /** Whether its answer was given, or the next level asked. */
   readonly outcome: "accepted" | "escalated";
+  /** Tokens that it generated. */
   readonly tokens: number;
+  /** Time from the first look at the prompt to the decision. */
   readonly milliseconds: number;
 }
 
 /** How a request was answered. */
 export interface Route {
+  /** Name of the level that answered. */
   readonly level: string;
+  /** Its confidence in the answer, a log-probability in nats; `null` of no tokens. */
   readonly confidence: number | null;
+  /** Every level visited, in order; the last one answered. */
   readonly path: readonly Visit[];
 }
 
 /** Tokens that a request used. */
 export interface Usage {
+  /** Tokens of the prompt, as the answering level encodes it. */
   readonly promptTokens: number;
+  /** Tokens that the answering level generated. */
   readonly completionTokens: number;
 }
 
@@ -102,19 +122,29 @@ export type GenerateEvent =
 
 /** A level as the edge lists it. */
 export interface LevelSummary {
+  /** Its name within the family. */
   readonly name: string;
+  /** Architecture of its model, as in `config.json`. */
   readonly architecture: string;
+  /** Content hash of its model's folder. */
   readonly model: string;
+  /** Tokens of one sequence, prompt and output. */
   readonly context: number;
+  /** Least confidence that accepts an answer; `null` accepts all. */
   readonly threshold: number | null;
+  /** Its replicas, dead ones included. */
   readonly replicas: readonly ReplicaSummary[];
 }
 
 /** Load of one replica. */
 export interface ReplicaSummary {
+  /** Address of its actor. */
   readonly address: string;
+  /** Whether it answers; all counts of one that does not are 0. */
   readonly alive: boolean;
+  /** Sequences in its batch. */
   readonly running: number;
+  /** Requests in its queue. */
   readonly waiting: number;
   /** Pages in use and in all. */
   readonly pages: readonly [used: number, total: number];
@@ -122,9 +152,13 @@ export interface ReplicaSummary {
 
 /** State of a family. */
 export interface FamilyStatus {
+  /** Its name. */
   readonly family: string;
+  /** Whether every level has a live replica. */
   readonly ready: boolean;
+  /** Its levels, small to giant. */
   readonly levels: readonly LevelSummary[];
+  /** Requests since the router started. */
   readonly requests: {
     readonly running: number;
     readonly finished: number;
@@ -139,19 +173,25 @@ export interface FamilyStatus {
  * and the OpenAI shape.
  */
 export interface RefusalDetails {
+  /** HTTP status of the answer. */
   readonly status: 400 | 404 | 413;
+  /** `error.code` of the answer. */
   readonly code: string;
+  /** The request's field at fault; absent = none in particular. */
   readonly param?: string;
 }
 
 /** A family's confidence router. */
 export interface RouterProtocol {
+  /** Streams one answer. Refuses with {@link RefusalDetails} what no level can answer. */
   generate(request: GenerateRequest): AsyncIterable<GenerateEvent>;
+  /** Reports the family and its levels. */
   status(): FamilyStatus;
 }
 
 /** A generation as a replica sees it: token ids and nothing of text. */
 export interface ReplicaRequest {
+  /** The caller's name of the request. */
   readonly id: string;
   /** Prompt and, on resumption, the tokens generated before. */
   readonly ids: Int32Array;
@@ -159,7 +199,9 @@ export interface ReplicaRequest {
   readonly promptLength: number;
   /** Most tokens of output, those in `ids` included. */
   readonly maxTokens: number;
+  /** Token ids that end the output; empty = only the length does. */
   readonly eosIds: readonly number[];
+  /** How tokens are drawn; one seed always draws the same. */
   readonly sampling: SamplingOptions & { readonly seed: number };
   /** Alternatives to report, 0 to 20. */
   readonly alternatives: number;
@@ -167,10 +209,15 @@ export interface ReplicaRequest {
 
 /** One sampled token with its confidence statistics; log-probabilities of the raw logits, in nats. */
 export interface SampledToken {
+  /** Its index in the vocabulary. */
   readonly id: number;
+  /** Its log-probability. */
   readonly logprob: number;
+  /** Difference between the two highest log-probabilities. */
   readonly margin: number;
+  /** Entropy of the distribution. */
   readonly entropy: number;
+  /** The most probable tokens, best first; absent when none were asked for. */
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
   /** Set on the last token. */
   readonly finish?: "stop" | "length";
@@ -178,27 +225,38 @@ export interface SampledToken {
 
 /** A replica: one running copy of a level. */
 export interface ReplicaProtocol {
+  /** Streams the output's tokens. Throws `Overloaded` when the queue is full. */
   generate(request: ReplicaRequest): AsyncIterable<SampledToken>;
+  /** Reports its load. */
   status(): ReplicaLoad;
 }
 
 /** What a replica reports of itself. */
 export interface ReplicaLoad {
+  /** Sequences in the batch. */
   readonly running: number;
+  /** Requests in the queue. */
   readonly waiting: number;
+  /** Pages in use and in all. */
   readonly pages: readonly [used: number, total: number];
+  /** Steps computed since its start. */
   readonly steps: number;
+  /** Tokens computed since its start, those of prompts included. */
   readonly tokens: number;
+  /** Sequences that lost their pages to others since its start. */
   readonly preemptions: number;
+  /** Milliseconds spent on steps since its start. */
   readonly busyMs: number;
 }
 
 /** A partition: a range of a replica's layers on one device. */
 export interface PartitionProtocol {
+  /** Computes a step; the last partition answers with samples, others with hidden states. */
   step(step: Step): StepResult;
 }
 
 /** An expert shard: some experts of a range of layers. */
 export interface ExpertShardProtocol {
+  /** Weighted sum of its experts' outputs, one row a token. */
   apply(request: ExpertRequest): Float32Array;
 }

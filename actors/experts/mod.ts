@@ -17,7 +17,9 @@ import type { ExpertShardProtocol } from "../protocol.ts";
 export interface ExpertShardArgs {
   /** The model's folder. */
   readonly model: string;
+  /** Layers of the model that it serves. */
   readonly layers: Range;
+  /** Experts that it holds, in each of the layers. */
   readonly experts: Range;
   /** Most tokens of one request. */
   readonly tokens: number;

@@ -3,9 +3,13 @@ import type { GenerateRequest, Prompt, Route, RouterProtocol, Usage } from "../p
 
 /** A whole answer of a router. */
 export interface CollectedAnswer {
+  /** Its pieces together. */
   readonly text: string;
+  /** Whether it came to its end or to the most tokens. */
   readonly finish: "stop" | "length";
+  /** Tokens that it used. */
   readonly usage: Usage;
+  /** Which levels were visited for it. */
   readonly route: Route;
 }
 
@@ -13,6 +17,7 @@ export interface CollectedAnswer {
 export interface AskAllOptions {
   /** A level's name for direct access; absent = the cascade. */
   readonly level?: string;
+  /** Prompts asked at once, from 1. */
   readonly concurrency: number;
   /** Called after each answer with how many are done. */
   readonly progress?: (done: number) => void;

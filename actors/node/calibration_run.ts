@@ -14,13 +14,17 @@ import type { TandemNode } from "./node.ts";
 
 /** What to fit and how. */
 export interface CalibrationRun {
+  /** Name of the family to fit. */
   readonly family: string;
+  /** Prompts with their right answers. */
   readonly items: readonly LabelledPrompt[];
   /** Accuracy that may be lost against the last level, 0 to 1. */
   readonly tolerance: number;
   /** Quantile of the token log-probabilities that is the confidence. */
   readonly q: number;
+  /** Prompts asked at once, from 1. */
   readonly concurrency: number;
+  /** Called after each answer with how many of the level's are done. */
   readonly progress: (level: string, done: number) => void;
 }
 

@@ -3,7 +3,9 @@ import type { Prompt } from "../protocol.ts";
 
 /** A prompt with its right answer. */
 export interface LabelledPrompt {
+  /** What is asked. */
   readonly prompt: string;
+  /** The right answer, compared without the white space around it. */
   readonly answer: string;
 }
 
@@ -11,6 +13,7 @@ const schema = z.object({ prompt: z.string().min(1), answer: z.string() });
 
 /** A file of labelled items that cannot be used, in one line. */
 export class ItemsError extends Error {
+  /** Its class. */
   override readonly name = "ItemsError";
 }
 

@@ -26,6 +26,7 @@ const DEFAULT_CACHE_BYTES = 2 ** 30;
 
 /** A replica's layout. */
 export interface Layout {
+  /** Bounds of each replica. */
   readonly limits: ReplicaLimits;
   /** Layers of each partition. */
   readonly partitions: readonly Range[];
@@ -37,6 +38,7 @@ export interface Layout {
 
 /** A level that cannot be laid out, in one line. */
 export class LayoutError extends Error {
+  /** Its class. */
   override readonly name = "LayoutError";
 }
 

@@ -13,8 +13,9 @@ import {
   parseCalibration,
   Router,
 } from "../router/mod.ts";
-import { deploy } from "./deploy.ts";
+import { deploy, type Deployment, type RunningReplica } from "./deploy.ts";
 import { type DeviceWorker, startDevice } from "./devices.ts";
+import { Keeper } from "./keeper.ts";
 import { type Layout, layOut, LayoutError } from "./layout.ts";
 
 /** What a starting node reports. */
@@ -22,7 +23,9 @@ export type NodeProgress = (line: string) => void;
 
 /** How a node is started. */
 export interface NodeOptions {
+  /** Where its actors log; the runtime's default when absent. */
   readonly log?: Logger;
+  /** Told each line of the start; absent = silent. */
   readonly progress?: NodeProgress;
   /** Its name; `local` by default. */
   readonly node?: string;
@@ -32,12 +35,15 @@ export interface NodeOptions {
 
 /** A running node. */
 export interface TandemNode {
+  /** The system that its actors run in. */
   readonly system: System;
+  /** Routers by the names of their families. */
   readonly routers: ReadonlyMap<string, ActorRef<RouterProtocol>>;
   /** Small to giant, a family. */
   readonly models: ReadonlyMap<string, readonly LevelModel[]>;
   /** Warnings of the start, for people. */
   readonly warnings: readonly string[];
+  /** Stops its actors and their threads. */
   close(): Promise<void>;
 }
 
@@ -59,12 +65,16 @@ export async function startNode(
     ...(options.log && { log: options.log }),
   });
   const devices = config.devices.map((device) => startDevice(system, device));
-  const close = () => shutdown(system, devices);
+  const keeper = new Keeper(system, system.log);
+  const close = () => {
+    keeper.close();
+    return shutdown(system, devices);
+  };
   try {
     const routers = new Map<string, ActorRef<RouterProtocol>>();
     const warnings: string[] = [];
     for (const [family, levels] of planned) {
-      const { router, warning } = await startFamily(system, family, levels, options);
+      const { router, warning } = await startFamily(system, keeper, family, levels, options);
       routers.set(family.name, router);
       if (warning) warnings.push(warning);
     }
@@ -115,6 +125,7 @@ function checkMemory(levels: readonly PlannedLevel[], { devices }: Config): void
 
 async function startFamily(
   system: System,
+  keeper: Keeper,
   family: FamilyConfig,
   planned: readonly PlannedLevel[],
   { progress, q }: NodeOptions,
@@ -123,14 +134,16 @@ async function startFamily(
   const levels: Level[] = [];
   for (const [i, { config, model, layout }] of planned.entries()) {
     progress?.(`Loading ${family.name}/${config.name}: ${(layout.bytes / 1e6).toFixed(0)} MB`);
-    const replicas = [];
+    const copies: [Deployment, RunningReplica][] = [];
     for (let index = 0; index < config.replicas; index++) {
       const deployment = { family: family.name, level: config, spec: model.spec, layout, index };
-      replicas.push((await deploy(system, deployment)).replica);
+      copies.push([deployment, await deploy(system, deployment)]);
     }
     const isLast = i === planned.length - 1;
-    const fitted = calibration?.levels[i];
-    levels.push(new Level(model, replicas, fitted?.threshold ?? null, fitted?.used ?? isLast));
+    const { threshold = null, used = isLast } = calibration?.levels[i] ?? {};
+    const level = new Level(model, copies.map(([, { replica }]) => replica), threshold, used);
+    for (const [deployment, running] of copies) keeper.keep(deployment, running, level);
+    levels.push(level);
   }
   const args: Family = { name: family.name, levels, q: calibration?.signal.q ?? q ?? 0 };
   const router = system.spawn(Router, args, { id: family.name });

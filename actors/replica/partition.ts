@@ -21,10 +21,15 @@ import type { ExpertShardProtocol, PartitionProtocol } from "../protocol.ts";
 export interface PartitionArgs {
   /** The model's folder. */
   readonly model: string;
+  /** Layers of the model that it holds. */
   readonly layers: Range;
+  /** The most that one step holds. */
   readonly capacity: Capacity;
+  /** Physical pages of its KV cache. */
   readonly pages: number;
+  /** Tokens a page. */
   readonly pageSize: number;
+  /** How keys and values are stored. */
   readonly kvDtype: "f32" | "f16";
   /** Most bytes of device memory. */
   readonly maxBytes: number;

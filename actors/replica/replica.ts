@@ -16,6 +16,7 @@ import { TokenQueue } from "./token_queue.ts";
 export interface ReplicaArgs {
   /** Addresses of its partitions, first layers first. */
   readonly partitions: readonly string[];
+  /** Bounds of its batch, its queue and its cache. */
   readonly limits: ReplicaLimits;
 }
 

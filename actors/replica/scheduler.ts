@@ -7,13 +7,17 @@ export interface SchedulerLimits {
   readonly tokens: number;
   /** Sequences that run together. */
   readonly sequences: number;
+  /** Physical pages of the KV cache. */
   readonly pages: number;
+  /** Tokens a page. */
   readonly pageSize: number;
 }
 
 /** Part of a step: the next `count` pending tokens of a sequence. */
 export interface Chunk {
+  /** Whose tokens they are. */
   readonly sequence: Sequence;
+  /** How many, from 1. */
   readonly count: number;
 }
 
@@ -25,6 +29,7 @@ export interface Chunk {
  * alike share the full pages of their beginning.
  */
 export class Scheduler {
+  /** The pages that running sequences hold. */
   readonly pool: PagePool;
   readonly #limits: SchedulerLimits;
   readonly #waiting: Sequence[] = [];
@@ -32,20 +37,24 @@ export class Scheduler {
   readonly #slots: number[];
   #preemptions = 0;
 
+  /** Starts empty, with all pages free. */
   constructor(limits: SchedulerLimits) {
     this.#limits = limits;
     this.pool = new PagePool(limits.pages, limits.pageSize);
     this.#slots = Array.from({ length: limits.sequences }, (_, i) => limits.sequences - 1 - i);
   }
 
+  /** Sequences that hold pages, in order of admission. */
   get running(): readonly Sequence[] {
     return this.#running;
   }
 
+  /** Sequences in the queue. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
+  /** Preemptions so far. */
   get preemptions(): number {
     return this.#preemptions;
   }

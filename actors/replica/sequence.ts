@@ -3,6 +3,7 @@ import type { ReplicaRequest, SampledToken } from "../protocol.ts";
 
 /** Where a sequence's tokens go. */
 export interface TokenSink {
+  /** Takes the next token of the output. */
   push(token: SampledToken): void;
   /** No more tokens will come; with an error when the generation failed. */
   close(error?: Error): void;
@@ -18,6 +19,7 @@ export class Sequence {
   readonly table: PageTable = emptyPageTable();
   /** Row of the page table while running; -1 otherwise. */
   slot = -1;
+  /** Set when nobody reads the output any more; the scheduler drops it before the next step. */
   cancelled = false;
   readonly #ids: Int32Array;
   readonly #limit: number;

@@ -34,6 +34,7 @@ export type Calibration = z.infer<typeof schema>;
 
 /** A calibration that cannot be used, in one line. */
 export class CalibrationError extends Error {
+  /** Its class. */
   override readonly name = "CalibrationError";
 }
 

@@ -2,7 +2,9 @@
 
 /** What one level did with one item. */
 export interface Outcome {
+  /** Confidence in the answer, a log-probability in nats; `-Infinity` of no tokens. */
   readonly confidence: number;
+  /** Whether the answer was right. */
   readonly correct: boolean;
   /** Cost of the visit in any unit that is the same for all levels. */
   readonly cost: number;
@@ -15,6 +17,7 @@ export type LabelledItem = readonly Outcome[];
 export interface OperatingPoint {
   /** A threshold a level; `null` = always accepts; `undefined` = the cascade leaves the level out. */
   readonly thresholds: readonly (number | null | undefined)[];
+  /** Share of items that the cascade answers right, 0 to 1. */
   readonly accuracy: number;
   /** Mean of (cascade correct) - (last level correct) over the items, and its standard error. */
   readonly gain: number;

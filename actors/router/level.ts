@@ -10,7 +10,9 @@ import type { LevelModel } from "./level_model.ts";
 
 /** A request's own end of a replica's stream. */
 export interface StreamControl {
+  /** Aborts the generation. */
   readonly signal: AbortSignal;
+  /** Milliseconds since the epoch; `Infinity` = none. */
   readonly deadline: number;
 }
 
@@ -29,6 +31,7 @@ const STATUS_DEADLINE_MS = 2000;
 /** A level as a router serves it: its model and its replicas. */
 export class Level {
   readonly #members: Member[];
+  #system: System | undefined;
 
   /** `threshold` is the least confidence that accepts an answer; `null` accepts all. */
   constructor(
@@ -41,6 +44,7 @@ export class Level {
     this.#members = replicas.map((ref) => ({ ref, outstanding: 0, alive: true }));
   }
 
+  /** Its model's name within the family. */
   get name(): string {
     return this.model.name;
   }
@@ -52,9 +56,14 @@ export class Level {
 
   /** Notes deaths from now on. */
   watch(system: System): void {
-    for (const member of this.#members) {
-      system.watch(member.ref, () => member.alive = false);
-    }
+    this.#system = system;
+    for (const member of this.#members) this.#follow(member);
+  }
+
+  /** Notes that a replica runs again under its old address. */
+  revive(address: string): void {
+    const member = this.#members.find(({ ref }) => ref.address === address);
+    if (member) this.#follow(member);
   }
 
   /**
@@ -98,6 +107,11 @@ export class Level {
       threshold: this.threshold,
       replicas: await Promise.all(this.#members.map((member) => summarise(member))),
     };
+  }
+
+  #follow(member: Member): void {
+    member.alive = true;
+    this.#system?.watch(member.ref, () => member.alive = false);
   }
 
   async *#stream(

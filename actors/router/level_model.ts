@@ -16,13 +16,19 @@ import type { GenerateRequest, Prompt, RefusalDetails, SamplingOptions } from ".
 
 /** What a router knows of a level's model: everything but its weights. */
 export interface LevelModel {
+  /** The level's name within the family. */
   readonly name: string;
   /** Content hash of the folder. */
   readonly hash: string;
+  /** Architecture and sizes. */
   readonly spec: ModelSpec;
+  /** Between text and token ids. */
   readonly tokenizer: Tokenizer;
+  /** Renders messages; `undefined` when the model cannot chat. */
   readonly template: ChatTemplate | undefined;
+  /** Its own defaults of sampling and length. */
   readonly generation: GenerationConfig;
+  /** Token ids that end an output. */
   readonly eosIds: readonly number[];
   /** Tokens of one sequence that its replicas serve. */
   readonly context: number;

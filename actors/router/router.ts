@@ -1,4 +1,4 @@
-import { ActorError, type Context, defineActor } from "../../runtime/mod.ts";
+import { ActorError, type ActorErrorCode, type Context, defineActor } from "../../runtime/mod.ts";
 import type {
   FamilyStatus,
   GenerateEvent,
@@ -13,6 +13,7 @@ import type { TextPiece } from "./text_stream.ts";
 
 /** A family as its router serves it. */
 export interface Family {
+  /** Its name, as clients ask for it. */
   readonly name: string;
   /** Small to giant. */
   readonly levels: readonly Level[];
@@ -63,6 +64,9 @@ export const Router = defineActor<RouterProtocol, RouterState, Family>({
   },
 });
 
+/** Errors that say that a level has no replica left, not that a request is wrong or too much. */
+const LEVEL_DOWN: ReadonlySet<string> = new Set<ActorErrorCode>(["NoRoute", "Terminated"]);
+
 async function* cascade(
   state: RouterState,
   request: GenerateRequest,
@@ -85,8 +89,8 @@ async function* cascade(
     if (threshold === null) yield* textEvents(answer.pieces(seed, context));
     else {
       const whole = await collect(answer, seed, context);
-      if (!answer.accepted) {
-        path.push(visit());
+      if (whole === null || !answer.accepted) {
+        path.push({ ...visit(), outcome: "escalated" });
         continue;
       }
       yield* textEvents([whole]);
@@ -111,10 +115,19 @@ function route({ name, levels }: Family, { level }: GenerateRequest): readonly L
   });
 }
 
-/** A whole answer as one piece. */
-async function collect(answer: Answer, seed: number, control: StreamControl): Promise<TextPiece> {
+/** A whole answer as one piece; `null` when the level is down, so that the next one answers. */
+async function collect(
+  answer: Answer,
+  seed: number,
+  control: StreamControl,
+): Promise<TextPiece | null> {
   const pieces: TextPiece[] = [];
-  for await (const piece of answer.pieces(seed, control)) pieces.push(piece);
+  try {
+    for await (const piece of answer.pieces(seed, control)) pieces.push(piece);
+  } catch (error) {
+    if (error instanceof ActorError && LEVEL_DOWN.has(error.code)) return null;
+    throw error;
+  }
   return {
     text: pieces.map(({ text }) => text).join(""),
     tokens: pieces.flatMap(({ tokens }) => tokens),

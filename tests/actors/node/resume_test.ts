@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { PartitionProtocol, ReplicaProtocol } from "../../../actors/protocol.ts";
+import { collectAnswer } from "../../../actors/node/mod.ts";
 import { ActorError } from "../../../runtime/mod.ts";
 import { sharedTest } from "../../support/shared.ts";
 import { greedyIds, publishedIds, withFamily } from "./support.ts";
@@ -61,6 +62,62 @@ sharedTest(
     });
   },
 );
+
+sharedTest("a replica that lost its partition for good is deployed anew", path, async (dir) => {
+  await withFamily([{ name: "one", model: dir }], async (router, node) => {
+    const { prompt, ids } = publishedIds(dir);
+    const { replicas } = (await router.ask("status")).levels[0]!;
+    const partition = replicas[0]!.address.replace("/replica/", "/partition/") + "-0";
+    const gone = new Promise((resolve) => node.system.watch(replicas[0]!, resolve));
+    await node.system.stop(node.system.ref<PartitionProtocol>(partition));
+    await assert.rejects(greedyIds(router, prompt, 20), ActorError);
+    await gone;
+    while (!(await router.ask("status")).ready) await new Promise((next) => setTimeout(next, 10));
+    assert.deepEqual(await greedyIds(router, prompt, 60), ids.slice(0, 60));
+  });
+});
+
+sharedTest("a cascade asks the next level when one has no replica left", path, async (dir) => {
+  const calibration = await Deno.makeTempFile();
+  try {
+    const level = (name: string) => ({ name, model: dir });
+    await withFamily([level("low"), level("high")], async (_router, node) => {
+      const [low, high] = node.models.get("family")!;
+      await Deno.writeTextFile(
+        calibration,
+        JSON.stringify({
+          version: 1,
+          family: "family",
+          signal: { kind: "quantile", q: 0 },
+          levels: [
+            { name: "low", model: low!.hash, threshold: -100, used: true },
+            { name: "high", model: high!.hash, threshold: null, used: true },
+          ],
+          fit: { items: 1, tolerance: 0, accuracy: {}, visits: {}, cost: { cascade: 1, last: 1 } },
+        }),
+      );
+    });
+    await withFamily([level("low"), level("high")], async (router, node) => {
+      const request = {
+        id: "x",
+        prompt: { kind: "text", text: "Once" },
+        maxTokens: 5,
+        stop: [],
+        sampling: {},
+      } as const;
+      assert.equal((await collectAnswer(router, request)).route.level, "low");
+      const [lower] = (await router.ask("status")).levels;
+      await node.system.stop(lower!.replicas[0]!);
+      const { route } = await collectAnswer(router, request);
+      assert.deepEqual(route.path.map(({ level, outcome }) => [level, outcome]), [
+        ["low", "escalated"],
+        ["high", "accepted"],
+      ]);
+    }, { calibration });
+  } finally {
+    await Deno.remove(calibration);
+  }
+});
 
 sharedTest("a generation fails with one clear error when no replica is left", path, async (dir) => {
   await withFamily([{ name: "one", model: dir }], async (router, node) => {
