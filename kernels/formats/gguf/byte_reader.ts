@@ -39,7 +39,8 @@ export class ByteReader {
 
   /** Reads one value of `bytes` bytes at the offset that `decode` is called with. */
   value<T>(bytes: number, decode: (view: DataView, offset: number) => T): T {
-    return decode(this.#view, this.#advance(bytes));
+    const offset = this.#advance(bytes);
+    return decode(this.#view, offset);
   }
 
   /** An unsigned 32-bit integer. */

@@ -1,5 +1,40 @@
-/** Types of ggml by their number in a file: name, elements of a block, bytes of a block. */
-const types = {
+/** A dtype of ggml, in lower case. */
+export type GgmlDType =
+  | "f32"
+  | "f16"
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q8_0"
+  | "q8_1"
+  | "q2_k"
+  | "q3_k"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k"
+  | "q8_k"
+  | "iq2_xxs"
+  | "iq2_xs"
+  | "iq3_xxs"
+  | "iq1_s"
+  | "iq4_nl"
+  | "iq3_s"
+  | "iq2_s"
+  | "iq4_xs"
+  | "i8"
+  | "i16"
+  | "i32"
+  | "i64"
+  | "f64"
+  | "iq1_m"
+  | "bf16"
+  | "tq1_0"
+  | "tq2_0"
+  | "mxfp4";
+
+/** By number in a file: name, elements of a block, bytes of a block. */
+const types: Readonly<Record<number, readonly [GgmlDType, number, number]>> = {
   0: ["f32", 1, 4],
   1: ["f16", 1, 2],
   2: ["q4_0", 32, 18],
@@ -32,10 +67,7 @@ const types = {
   34: ["tq1_0", 256, 54],
   35: ["tq2_0", 256, 66],
   39: ["mxfp4", 32, 17],
-} as const;
-
-/** A dtype of ggml, in lower case. */
-export type GgmlDType = (typeof types)[keyof typeof types][0];
+};
 
 /** How a dtype of ggml is laid out: equal blocks, each within one row. */
 export interface GgmlBlock {
@@ -49,7 +81,6 @@ export interface GgmlBlock {
 
 /** The type of this number; `undefined` when ggml has none or has dropped it. */
 export function ggmlType(id: number): GgmlBlock | undefined {
-  if (!Object.hasOwn(types, id)) return undefined;
-  const [dtype, elements, bytes] = types[id as keyof typeof types];
-  return { dtype, elements, bytes };
+  const type = Object.hasOwn(types, id) ? types[id] : undefined;
+  return type && { dtype: type[0], elements: type[1], bytes: type[2] };
 }

@@ -1,3 +1,5 @@
+import { type GgufHeader, parseGgufHeader } from "../../../kernels/formats/mod.ts";
+
 /** A metadata value to write: its type by number, and the value. */
 export type TypedValue = readonly [type: number, value: unknown];
 
@@ -82,6 +84,24 @@ export function encodeGguf(contents: GgufContents): Uint8Array<ArrayBuffer> {
   ]);
 }
 
+/** The header of a GGUF file in memory. */
+export function parseBytes(bytes: Uint8Array): GgufHeader {
+  const read = (position: number, into: Uint8Array) =>
+    into.set(bytes.subarray(position, position + into.length));
+  return parseGgufHeader({ name: "test.gguf", size: bytes.length, read });
+}
+
+/** Metadata written to a file and read back: numbers as u32, in lists as f32. */
+export function throughFile(metadata: ReadonlyMap<string, unknown>): GgufHeader["metadata"] {
+  const typed = [...metadata].map(([key, value]): [string, TypedValue] => {
+    if (typeof value === "boolean") return [key, bool(value)];
+    if (typeof value === "number") return [key, u32(value)];
+    if (!Array.isArray(value)) return [key, text(String(value))];
+    return [key, list(typeof value[0] === "number" ? 6 : 8, value)];
+  });
+  return parseBytes(encodeGguf({ metadata: Object.fromEntries(typed) })).metadata;
+}
+
 /** Shorthands of typed values. */
 export const u32 = (value: number): TypedValue => [4, value];
 export const f32 = (value: number): TypedValue => [6, value];
@@ -108,3 +128,24 @@ function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   }
   return result;
 }
+
+const matrix = {
+  name: "token_embd.weight",
+  dims: [64, 4],
+  type: 8,
+  data: new Uint8Array(64 * 4 / 32 * 34).fill(7),
+};
+const vector = { name: "norm", dims: [8], type: 0, data: new Uint8Array(32) };
+/** A small valid file: values of many types, a quantised tensor and a plain one. */
+export const validGguf = {
+  metadata: {
+    "general.architecture": text("llama"),
+    "a.flag": bool(true),
+    "a.float": f32(0.5),
+    "a.long": [10, 2n ** 60n] as const,
+    "a.short": [3, -5] as const,
+    "a.words": list(8, ["x", "ŷ", ""]),
+    "a.nested": list(9, [[4, [1, 2]], [4, []]]),
+  },
+  tensors: [matrix, vector] as const,
+} satisfies GgufContents;
