@@ -61,7 +61,7 @@ export interface FamilyOverrides {
 }
 
 /**
- * A family from folders of models, small to giant, with every default. Levels are named after the folders.
+ * A family from folders or files of models, small to giant, with every default. Levels are named after them.
  * Throws `ConfigError` when there is no folder or a name cannot be used.
  */
 export function configFromModels(dirs: readonly string[], overrides: FamilyOverrides = {}): Config {
@@ -79,7 +79,8 @@ export function configFromModels(dirs: readonly string[], overrides: FamilyOverr
 function levelNames(dirs: readonly string[]): string[] {
   const taken = new Set<string>();
   return dirs.map((dir) => {
-    const plain = basename(resolve(dir)).replaceAll(/[^A-Za-z0-9._-]+/g, "-");
+    const file = basename(resolve(dir)).replace(/(-\d{5}-of-\d{5})?\.gguf$/, "");
+    const plain = file.replaceAll(/[^A-Za-z0-9._-]+/g, "-");
     const base = plain.replace(/^[^A-Za-z0-9]+/, "").slice(0, 60) || "model";
     let name = base;
     for (let count = 2; taken.has(name); count++) name = `${base}-${count}`;

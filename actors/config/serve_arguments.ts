@@ -11,6 +11,8 @@ export interface ServeOptions {
   readonly models: readonly string[];
   /** What clients call the models. */
   readonly family?: string;
+  /** Path of the thresholds of the models. */
+  readonly calibration?: string;
   /** Address to listen on. */
   readonly host?: string;
   /** 0 = any free port. */
@@ -37,6 +39,7 @@ const options = {
   config: { type: "string" },
   model: { type: "string", multiple: true },
   family: { type: "string" },
+  calibration: { type: "string" },
   host: { type: "string" },
   port: { type: "string" },
   threads: { type: "string" },
@@ -58,9 +61,12 @@ Usage: deno task serve [options]
 
 What to serve
   --config FILE     A tandem.json with families, devices, limits and keys
-  --model DIR       A model's folder (config.json, tokenizer.json, safetensors);
-                    give it several times, small to giant, for a cascade
+  --model PATH      A model's folder (config.json, tokenizer.json, safetensors) or
+                    a .gguf file; give it several times, small to giant, for a
+                    cascade
   --family NAME     What clients call the models of --model
+  --calibration FILE
+                    Thresholds of --model, made by deno task calibrate
 
 Where
   --host HOST       Address to listen on (127.0.0.1); any other needs keys
@@ -101,7 +107,7 @@ type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
 
 function check(token: Token): void {
   if (token.kind === "positional") {
-    const hint = "a model's folder is given as --model DIR";
+    const hint = "a model is given as --model PATH";
     throw usage(`Cannot use an argument that is no option (${hint}): ${token.value}`);
   }
   if (token.kind !== "option") return;
@@ -127,13 +133,15 @@ function serveOptions(values: Readonly<Record<string, unknown>>): ServeOptions {
   if (values["config"] !== undefined && models.length > 0) {
     throw usage(`Cannot use --model together with --config: ${models[0]}`);
   }
-  if (values["family"] !== undefined && models.length === 0) {
-    throw usage(`Cannot use --family without --model: ${values["family"]}`);
+  for (const name of ["family", "calibration"]) {
+    if (values[name] === undefined || models.length > 0) continue;
+    throw usage(`Cannot use --${name} without --model: ${values[name]}`);
   }
   return {
     models,
     ...given("config", text("config")),
     ...given("family", text("family")),
+    ...given("calibration", text("calibration")),
     ...given("host", text("host")),
     ...given("port", whole("--port", text("port"), 0, 65_535)),
     ...given("threads", whole("--threads", text("threads"), 1, 1024)),

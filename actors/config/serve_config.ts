@@ -36,8 +36,8 @@ export async function resolveServeConfig(
 }
 
 async function baseConfig(options: ServeOptions, bundled: BundledFamily): Promise<Config> {
-  const { family, models } = options;
-  if (models.length > 0) return configFromModels(models, given({ family }));
+  const { calibration: fitted, family, models } = options;
+  if (models.length > 0) return configFromModels(models, given({ family, calibration: fitted }));
   const { name, calibration } = bundled;
   const zoo = configFromModels(bundled.models, { family: name, ...given({ calibration }) });
   if (options.config === undefined) return zoo;

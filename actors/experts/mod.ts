@@ -6,11 +6,11 @@ import {
   type Backend,
   type Device,
   ExpertShard,
-  openModelFolder,
+  openModel,
   parseModelSpec,
   type Range,
 } from "../../kernels/mod.ts";
-import { type ActorDefinition, defineActor } from "../../runtime/mod.ts";
+import { type AnyActorDefinition, defineActor } from "../../runtime/mod.ts";
 import type { ExpertShardProtocol } from "../protocol.ts";
 
 /** What an expert shard is made of. */
@@ -32,14 +32,12 @@ interface ExpertShardState {
   readonly shard: ExpertShard;
 }
 
-/** A kind of actor that holds experts on `device`. */
-export function defineExpertShard(
-  device: Device,
-): ActorDefinition<ExpertShardProtocol, ExpertShardState, ExpertShardArgs> {
+/** A kind of actor that holds experts on `device`; spawned by its kind with {@link ExpertShardArgs}. */
+export function defineExpertShard(device: Device): AnyActorDefinition {
   return defineActor<ExpertShardProtocol, ExpertShardState, ExpertShardArgs>({
     kind: "experts",
     start: async (_context, args) => {
-      const folder = openModelFolder(args.model);
+      const folder = openModel(args.model);
       const backend = await device.createBackend(args.maxBytes);
       try {
         const shard = new ExpertShard(backend, parseModelSpec(folder.config), folder.weights, args);

@@ -14,7 +14,7 @@ Usage: deno task calibrate --items FILE [options]
 
   --items FILE       JSON lines with a prompt and its answer each
   --config FILE      A tandem.json (default: the bundled family zoo)
-  --model DIR        A model's folder, several times, small to giant
+  --model PATH       A model's folder or .gguf file, several times, small to giant
   --family NAME      Which family of the configuration (the only one)
   --out FILE         Where to write (the family's calibration file, else calibration.json)
   --tolerance T      Accuracy that may be lost against the last level (0.0025)
@@ -74,7 +74,11 @@ await runCommand(async () => {
     });
     const out = values.out ?? family.calibration ?? "calibration.json";
     await Deno.writeTextFile(out, JSON.stringify(result, null, 2) + "\n");
-    console.log(`${JSON.stringify(result.fit, null, 2)}\nWrote ${out}`);
+    console.log(
+      `${
+        JSON.stringify(result.fit, null, 2)
+      }\nWrote ${out}: serve with it by --calibration or in tandem.json`,
+    );
   } finally {
     await node.close();
   }

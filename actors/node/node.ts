@@ -1,5 +1,5 @@
 /** A node: devices, replicas and routers of the families of one configuration. */
-import { checkpointBytes, openModelFolder, parseModelSpec } from "../../kernels/mod.ts";
+import { checkpointBytes, openModel, parseModelSpec } from "../../kernels/mod.ts";
 import { type ActorRef, createSystem, type Logger, type System } from "../../runtime/mod.ts";
 import type { Config, FamilyConfig, LevelConfig } from "../config/mod.ts";
 import type { RouterProtocol } from "../protocol.ts";
@@ -98,7 +98,7 @@ async function planFamilies(config: Config): Promise<Map<FamilyConfig, PlannedLe
 }
 
 async function planLevel(config: LevelConfig): Promise<PlannedLevel> {
-  const folder = openModelFolder(config.model);
+  const folder = openModel(config.model);
   try {
     const layout = layOut(config, parseModelSpec(folder.config), checkpointBytes(folder.weights));
     const model = await openLevelModel(config.name, config.model, layout.limits.context);

@@ -4,14 +4,14 @@ import {
   type Device,
   type ExpertRequest,
   ModelPartition,
-  openModelFolder,
+  openModel,
   parseModelSpec,
   type Range,
   type RemoteExperts,
 } from "../../kernels/mod.ts";
 import {
-  type ActorDefinition,
   type ActorRef,
+  type AnyActorDefinition,
   defineActor,
   type System,
 } from "../../runtime/mod.ts";
@@ -44,14 +44,12 @@ interface PartitionState {
   readonly partition: ModelPartition;
 }
 
-/** A kind of actor that holds a range of layers on `device`. */
-export function definePartition(
-  device: Device,
-): ActorDefinition<PartitionProtocol, PartitionState, PartitionArgs> {
+/** A kind of actor that holds layers on `device`; spawned by its kind with {@link PartitionArgs}. */
+export function definePartition(device: Device): AnyActorDefinition {
   return defineActor<PartitionProtocol, PartitionState, PartitionArgs>({
     kind: "partition",
     start: async (context, args) => {
-      const folder = openModelFolder(args.model);
+      const folder = openModel(args.model);
       const backend = await device.createBackend(args.maxBytes);
       try {
         const remoteExperts = askShards(context.system, args.expertShards ?? []);

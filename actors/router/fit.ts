@@ -19,8 +19,9 @@ export interface OperatingPoint {
   readonly thresholds: readonly (number | null | undefined)[];
   /** Share of items that the cascade answers right, 0 to 1. */
   readonly accuracy: number;
-  /** Mean of (cascade correct) - (last level correct) over the items, and its standard error. */
+  /** Mean of (cascade correct) - (last level correct) over the items. */
   readonly gain: number;
+  /** Standard error of `gain`. */
   readonly gainError: number;
   /** Mean cost of a request. */
   readonly cost: number;

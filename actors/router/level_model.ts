@@ -6,7 +6,7 @@ import {
   type GenerationConfig,
   loadTokenizer,
   type ModelSpec,
-  openModelFolder,
+  openModel,
   parseModelSpec,
   TextError,
   type Tokenizer,
@@ -40,7 +40,7 @@ export async function openLevelModel(
   dir: string,
   context: number,
 ): Promise<LevelModel> {
-  const folder = openModelFolder(dir);
+  const folder = openModel(dir);
   try {
     const spec = parseModelSpec(folder.config);
     const tokenizer = loadTokenizer(folder.tokenizerJson, folder.tokenizerConfig);
