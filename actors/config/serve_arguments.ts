@@ -61,9 +61,8 @@ Usage: deno task serve [options]
 
 What to serve
   --config FILE     A tandem.json with families, devices, limits and keys
-  --model PATH      A model's folder (config.json, tokenizer.json, safetensors) or
-                    a .gguf file; give it several times, small to giant, for a
-                    cascade
+  --model PATH      A model's folder (config.json, tokenizer.json, safetensors)
+                    or .gguf file; several, small to giant, make a cascade
   --family NAME     What clients call the models of --model
   --calibration FILE
                     Thresholds of --model, made by deno task calibrate
