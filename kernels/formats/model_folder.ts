@@ -15,9 +15,9 @@ const MAX_CONFIG_BYTES = 10_000_000;
 const MAX_TOKENIZER_BYTES = 128 << 20;
 const MAX_TEMPLATE_BYTES = 1 << 20;
 
-/** A model folder in Hugging Face form. */
+/** A model in Hugging Face form: a folder, or a GGUF file seen as one. */
 export interface ModelFolder {
-  /** Path of the folder. */
+  /** Path of the folder or GGUF file. */
   readonly dir: string;
   /** `config.json`, parsed; an object. */
   readonly config: Readonly<Record<string, unknown>>;

@@ -55,12 +55,11 @@ const mixtral: Line = {
 export function configOf(model: GgufModel): Record<string, unknown> {
   const { metadata, tensors } = model;
   const line = lineOf(metadata);
-  const heads = metadata.required("attention.head_count");
   const config = {
     architectures: [line.hfArchitecture],
     model_type: line.modelType,
     hidden_act: "silu",
-    ...sizesOf(model, heads),
+    ...sizesOf(model),
     rms_norm_eps: metadata.required("attention.layer_norm_rms_epsilon"),
     rope_theta: metadata.number("rope.freq_base") ?? 10000,
     rope_scaling: rotaryScalingOf(model),
@@ -77,8 +76,7 @@ export function configOf(model: GgufModel): Record<string, unknown> {
 /** What the names and rows of the model's tensors depend on. */
 export function namingOf(metadata: Metadata): Naming {
   const line = lineOf(metadata);
-  const heads = metadata.required("attention.head_count");
-  const kvHeads = metadata.number("attention.head_count_kv") ?? heads;
+  const { heads, kvHeads } = headsOf(metadata);
   return {
     mixture: line === mixtral
       ? { block: "block_sparse_moe", gate: "w1", up: "w3", down: "w2" }
@@ -99,7 +97,14 @@ function lineOf(metadata: Metadata): Line {
   );
 }
 
-function sizesOf({ metadata, tensors, file }: GgufModel, heads: number): Record<string, unknown> {
+function headsOf(metadata: Metadata): { heads: number; kvHeads: number } {
+  const heads = metadata.count("attention.head_count") ??
+    metadata.required("attention.head_count");
+  return { heads, kvHeads: metadata.count("attention.head_count_kv") ?? heads };
+}
+
+function sizesOf({ metadata, tensors, file }: GgufModel): Record<string, unknown> {
+  const { heads, kvHeads } = headsOf(metadata);
   const dim = metadata.required("embedding_length");
   const headDim = metadata.number("attention.key_length") ?? dim / heads;
   const valueDim = metadata.number("attention.value_length") ?? headDim;
@@ -112,7 +117,7 @@ function sizesOf({ metadata, tensors, file }: GgufModel, heads: number): Record<
     hidden_size: dim,
     num_hidden_layers: metadata.required("block_count"),
     num_attention_heads: heads,
-    num_key_value_heads: metadata.number("attention.head_count_kv") ?? heads,
+    num_key_value_heads: kvHeads,
     head_dim: headDim,
     intermediate_size: metadata.number("feed_forward_length") ||
       metadata.required("expert_feed_forward_length"),

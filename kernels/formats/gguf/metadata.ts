@@ -32,6 +32,13 @@ export class Metadata {
     return this.number(key) ?? this.#missing(`${this.architecture}.${key}`);
   }
 
+  /** The positive integer at `ARCHITECTURE.key`. */
+  count(key: string): number | undefined {
+    const value = this.number(key);
+    if (value === undefined || (Number.isSafeInteger(value) && value > 0)) return value;
+    throw this.#fault("InvalidConfig", `${this.architecture}.${key}`, value);
+  }
+
   /** The string at `key`. */
   string(key: string): string | undefined {
     const value = this.#values.get(key);

@@ -2,6 +2,7 @@
 import { quote, TextError } from "../errors.ts";
 import { type PreTokenizer, preTokenizerNamed } from "./pre_tokenizers.ts";
 import { type GgufVocabulary, readVocabulary, TOKEN_TYPE } from "./schema.ts";
+import { addedTokens, framesOf, postProcessor, unknownId } from "./special_tokens.ts";
 import { mergesByScore } from "./score_merges.ts";
 
 const SPACE = "\u2581";
@@ -24,14 +25,14 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, unknown>): GgufToken
   if (vocabulary === undefined) return { tokenizerJson: undefined, tokenizerConfig: undefined };
   const { tokenizerJson, addsBos } = convert(vocabulary);
   const token = (id: number | undefined) => id === undefined ? undefined : vocabulary.tokens[id];
-  const added = specialFlags(vocabulary, addsBos);
+  const frames = framesOf(vocabulary, addsBos);
   const config = {
     bos_token: token(vocabulary.bos_token_id),
     eos_token: token(vocabulary.eos_token_id),
     pad_token: token(vocabulary.padding_token_id),
     unk_token: token(unknownId(vocabulary)),
-    add_bos_token: added.bos !== undefined,
-    add_eos_token: added.eos !== undefined,
+    add_bos_token: frames.bos !== undefined,
+    add_eos_token: frames.eos !== undefined,
     clean_up_tokenization_spaces: false,
     chat_template: chatTemplates(metadata),
   };
@@ -41,7 +42,7 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, unknown>): GgufToken
       version: "1.0",
       added_tokens: addedTokens(vocabulary),
       ...tokenizerJson,
-      post_processor: postProcessor(vocabulary, added),
+      post_processor: postProcessor(vocabulary, frames),
     },
     tokenizerConfig: Object.fromEntries(stated),
   };
@@ -88,7 +89,7 @@ function convertSentencePiece(vocabulary: GgufVocabulary): Converted {
     },
     model: {
       type: "BPE",
-      unk_token: unknownToken(vocabulary),
+      unk_token: tokens[unknownId(vocabulary) ?? -1] ?? null,
       fuse_unk: true,
       byte_fallback: true,
       vocab: vocabOf(tokens),
@@ -132,63 +133,6 @@ function pairOf(merge: string): [string, string] {
 
 function vocabOf(tokens: readonly string[]): Record<string, number> {
   return Object.fromEntries(tokens.map((token, id) => [token, id]));
-}
-
-function addedTokens({ tokens, token_type: types }: GgufVocabulary): object[] {
-  const special: number[] = [TOKEN_TYPE.control, TOKEN_TYPE.unknown];
-  return tokens.flatMap((content, id) => {
-    const type = types?.[id] ?? 1;
-    if (content === "" || (type !== TOKEN_TYPE.userDefined && !special.includes(type))) return [];
-    return [{ id, content, special: special.includes(type), normalized: false }];
-  });
-}
-
-function unknownId({ token_type: types, unknown_token_id: stated }: GgufVocabulary) {
-  const first = types?.indexOf(TOKEN_TYPE.unknown) ?? -1;
-  return stated ?? (first < 0 ? undefined : first);
-}
-
-function unknownToken(vocabulary: GgufVocabulary): string | null {
-  const id = unknownId(vocabulary);
-  return id === undefined ? null : vocabulary.tokens[id] ?? null;
-}
-
-interface Marks {
-  readonly bos?: number;
-  readonly eos?: number;
-}
-
-/** The tokens that frame an encoded text. */
-function specialFlags(vocabulary: GgufVocabulary, addsBos: boolean): Marks {
-  const { bos_token_id: bos, eos_token_id: eos } = vocabulary;
-  return {
-    ...(vocabulary.add_bos_token ?? addsBos) && bos !== undefined && { bos },
-    ...vocabulary.add_eos_token === true && eos !== undefined && { eos },
-  };
-}
-
-function postProcessor({ tokens }: GgufVocabulary, { bos, eos }: Marks): object | null {
-  const mark = (id: number | undefined) => {
-    if (id === undefined) return [];
-    const token = tokens[id];
-    if (token !== undefined) return [{ id, token }];
-    const sizes = `${quote(id)} of ${tokens.length} tokens`;
-    throw new TextError("InvalidTokenizer", `Cannot find token that frames a text: ${sizes}`);
-  };
-  const [first, last] = [mark(bos), mark(eos)];
-  if (first.length + last.length === 0) return null;
-  const special = ({ token }: { token: string }) => ({ SpecialToken: { id: token, type_id: 0 } });
-  const sequence = (id: string, type_id: number) => ({ Sequence: { id, type_id } });
-  return {
-    type: "TemplateProcessing",
-    single: [...first.map(special), sequence("A", 0), ...last.map(special)],
-    pair: [sequence("A", 0), sequence("B", 1)],
-    special_tokens: Object.fromEntries(
-      [...first, ...last].map((
-        { id, token },
-      ) => [token, { id: token, ids: [id], tokens: [token] }]),
-    ),
-  };
 }
 
 /** One template as a string, several as a list with their names. */

@@ -1,4 +1,4 @@
-import { type GgufHeader, parseGgufHeader } from "../../../kernels/formats/mod.ts";
+import { ggmlType, type GgufHeader, parseGgufHeader } from "../../../kernels/formats/mod.ts";
 
 /** A metadata value to write: its type by number, and the value. */
 export type TypedValue = readonly [type: number, value: unknown];
@@ -149,3 +149,44 @@ export const validGguf = {
   },
   tensors: [matrix, vector] as const,
 } satisfies GgufContents;
+
+/** Numbers of ggml types in files. */
+export const ggml = { f32: 0, f16: 1, q4_0: 2, q8_0: 8, q4_k: 12, q5_k: 13, q6_k: 14 } as const;
+
+/** A tensor of this shape, outermost first, with bytes that differ from place to place. */
+export function patterned(
+  name: string,
+  shape: readonly number[],
+  type: number = ggml.f32,
+): GgufTensorToWrite {
+  const { elements, bytes } = ggmlType(type)!;
+  const length = shape.reduce((product, size) => product * size, 1) / elements * bytes;
+  const seed = [...name].reduce((sum, character) => sum * 31 + character.charCodeAt(0) | 0, 7);
+  const data = Uint8Array.from({ length }, (_, i) => Math.imul(i + seed, 0x9e3779b1) >>> 24);
+  return { name, dims: shape.toReversed(), type, data };
+}
+
+/** Metadata of a small model of an architecture: 2 layers of width 32, 4 heads and 2 key-value heads of 8. */
+export function smallMetadata(
+  architecture: string,
+  more: Readonly<Record<string, TypedValue>> = {},
+): Record<string, TypedValue> {
+  const sizes = {
+    "context_length": u32(128),
+    "embedding_length": u32(32),
+    "block_count": u32(2),
+    "feed_forward_length": u32(64),
+    "attention.head_count": u32(4),
+    "attention.head_count_kv": u32(2),
+    "attention.layer_norm_rms_epsilon": f32(1e-5),
+    ...more,
+  };
+  return {
+    "general.architecture": text(architecture),
+    ...Object.fromEntries(
+      Object.entries(sizes).map((
+        [key, value],
+      ) => [key.includes("tokenizer.") ? key : `${architecture}.${key}`, value]),
+    ),
+  };
+}
