@@ -6,8 +6,12 @@
  * capacity and a {@link Rows} name, and each run says how many rows of that name are live.
  */
 
-/** How weights may be stored. Activations are always `f32`, ids and positions `i32`. */
-export type WeightDType = "f32" | "f16" | "bf16";
+/**
+ * How weights may be stored: floats, or blocks of small integers with scales in the layouts of ggml (of 32
+ * elements for `q8_0` and `q4_0`, of 256 for `q4_k` and `q6_k`; rows are whole blocks). Activations are always
+ * `f32`, ids and positions `i32`.
+ */
+export type WeightDType = "f32" | "f16" | "bf16" | "q8_0" | "q4_0" | "q4_k" | "q6_k";
 
 /** Every dtype a tensor may have. */
 export type DType = WeightDType | "i32";
@@ -20,10 +24,13 @@ export type Counts = Readonly<Record<Rows, number>>;
 
 /** A handle of device memory, row-major. Only the backend that made it can read it. */
 export interface Tensor {
+  /** Its name in messages. */
   readonly label: string;
+  /** Type of its elements as loaded and read. */
   readonly dtype: DType;
   /** For an activation, `shape[0]` is its capacity in rows. */
   readonly shape: readonly number[];
+  /** Bytes of all its elements in that type. */
   readonly byteLength: number;
   /** Which count says how many leading rows are live; absent for weights and tables. */
   readonly rows?: Rows;
@@ -31,26 +38,37 @@ export interface Tensor {
 
 /** What to allocate. */
 export interface TensorSpec {
+  /** Its name in messages. */
   readonly label: string;
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Sizes, outermost first; `shape[0]` is the capacity of an activation. */
   readonly shape: readonly number[];
+  /** Which count says how many leading rows are live; absent = all are. */
   readonly rows?: Rows;
 }
 
 /** The paged KV cache of a range of layers. Its layout inside a page is the backend's own. */
 export interface KvCache {
+  /** The sizes that it was made with. */
   readonly spec: KvCacheSpec;
+  /** Bytes of device memory that it takes. */
   readonly byteLength: number;
 }
 
 /** Sizes of a paged KV cache. */
 export interface KvCacheSpec {
+  /** Layers that share the page tables. */
   readonly layers: number;
+  /** Physical pages a layer. */
   readonly pages: number;
   /** Tokens a page. */
   readonly pageSize: number;
+  /** Heads of keys, and of values. */
   readonly kvHeads: number;
+  /** Elements a head. */
   readonly headDim: number;
+  /** How keys and values are stored. */
   readonly dtype: "f32" | "f16";
 }
 
@@ -66,8 +84,11 @@ export interface Placement {
 
 /** Sizes of the attention of one layer. */
 export interface AttentionShape {
+  /** Query heads, a multiple of `kvHeads`. */
   readonly heads: number;
+  /** Heads of keys, and of values. */
   readonly kvHeads: number;
+  /** Elements a head. */
   readonly headDim: number;
   /** Tokens that a query sees, itself included; absent = all before it. */
   readonly window?: number;
@@ -79,6 +100,8 @@ export interface LinearOptions {
   readonly bias?: Tensor;
   /** Adds to `out` instead of overwriting it (the residual stream). */
   readonly add?: boolean;
+  /** First column of `out` to write; then `out` may be wider than the product. */
+  readonly column?: number;
 }
 
 /** Rotary embedding and the optional per-head norms that precede it (Qwen3). */
@@ -87,7 +110,9 @@ export interface RotaryWeights {
   readonly table: Tensor;
   /** f32 `[headDim]`: RMSNorm weights of every query and key head, applied before the rotation. */
   readonly qNorm?: Tensor;
+  /** The same of every key head. */
   readonly kNorm?: Tensor;
+  /** Added to the mean square by both norms. */
   readonly eps: number;
 }
 
@@ -101,7 +126,9 @@ export interface ExpertChoice {
 
 /** Some experts of one layer: those with indices `first` to `first + count - 1`. */
 export interface ExpertWeights {
+  /** Index of the first expert among all of the layer. */
   readonly first: number;
+  /** How many experts. */
   readonly count: number;
   /** `[count, 2 * ffn, dim]`: gate rows, then up rows, of each expert. */
   readonly gateUp: Tensor;
@@ -155,7 +182,7 @@ export interface Recorder {
   embed(out: Tensor, table: Tensor, ids: Tensor): void;
   /** `out = x / sqrt(mean(x²) + eps) * weight` over the last dimension; `weight` f32 `[dim]`. */
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void;
-  /** `out = x · weightᵀ`; `x` `[rows, k]`, `weight` `[n, k]`, `out` `[rows, n]`. */
+  /** `out = x · weightᵀ`; `x` `[rows, k]`, `weight` `[n, k]`, `out` `[rows, n]` or wider (`column`). */
   linear(out: Tensor, x: Tensor, weight: Tensor, options?: LinearOptions): void;
   /** `out = silu(x · gateᵀ) * (x · upᵀ)`; `gateUp` `[2 * ffn, k]` holds gate rows, then up rows. */
   swiglu(out: Tensor, x: Tensor, gateUp: Tensor): void;
@@ -204,6 +231,7 @@ export interface Recorder {
 
 /** A recorded program. */
 export interface Program {
+  /** Its name in messages. */
   readonly label: string;
   /** Operations in it. */
   readonly length: number;
@@ -211,13 +239,17 @@ export interface Program {
 
 /** Memory of a backend, in bytes. */
 export interface MemoryUse {
+  /** Bytes allocated. */
   readonly used: number;
+  /** Bytes that may be allocated in all. */
   readonly limit: number;
 }
 
 /** A compute device as model code sees it. All methods throw `KernelError`. */
 export interface Backend {
+  /** Which implementation it is. */
   readonly name: "reference" | "wasm" | "webgpu";
+  /** What it has allocated, now. */
   readonly memory: MemoryUse;
   /** Allocates a zeroed tensor; `OutOfMemory` names what was asked and what is left. */
   tensor(spec: TensorSpec): Tensor;

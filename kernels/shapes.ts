@@ -1,4 +1,11 @@
-import type { AttentionShape, ExpertChoice, ExpertWeights, KvCache, Tensor } from "./backend.ts";
+import type {
+  AttentionShape,
+  ExpertChoice,
+  ExpertWeights,
+  KvCache,
+  LinearOptions,
+  Tensor,
+} from "./backend.ts";
 import { KernelError } from "./errors.ts";
 
 /** Shape checks of recorded operations, the same for every backend. Each throws `InvalidShape`. */
@@ -11,10 +18,12 @@ export const shapes = {
     check("rmsNorm", out.shape.at(-1) === dim && weight.shape[0] === dim, out, x, weight);
     check("rmsNorm", weight.dtype === "f32", weight);
   },
-  linear(out: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void {
-    const [n, k] = weight.shape;
+  linear(out: Tensor, x: Tensor, weight: Tensor, { bias, column }: LinearOptions): void {
+    const [n = 0, k] = weight.shape;
+    const width = out.shape[1] ?? 0;
+    const fits = column === undefined ? width === n : column >= 0 && column + n <= width;
     check("linear", weight.shape.length === 2 && x.shape[1] === k, out, x, weight);
-    check("linear", out.shape[1] === n && out.rows === x.rows, out, x, weight);
+    check("linear", fits && out.rows === x.rows, out, x, weight);
     if (bias) check("linear", bias.shape[0] === n && bias.dtype === "f32", bias, weight);
   },
   swiglu(out: Tensor, x: Tensor, gateUp: Tensor): void {

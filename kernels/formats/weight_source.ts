@@ -1,4 +1,5 @@
 import type { WeightDType } from "../backend.ts";
+import { isWeightDType, widen } from "../dtype.ts";
 import { FormatError, quote } from "./errors.ts";
 import type { GgmlDType } from "./gguf/mod.ts";
 
@@ -68,14 +69,14 @@ export interface WeightSource {
   close(): void;
 }
 
-/** What is known of a weight. Throws `NotFound` without it, `Unsupported` for a dtype other than f32, f16, bf16. */
+/** What is known of a weight. Throws `NotFound` without it, `Unsupported` for a dtype that weights cannot have. */
 export function weightInfo(source: WeightSource, name: string): WeightInfo {
   const info = source.info(name);
   if (info === undefined) {
     throw new FormatError("NotFound", `Cannot find tensor in checkpoint: ${quote(name)}`);
   }
   const { dtype } = info;
-  if (dtype !== "f32" && dtype !== "f16" && dtype !== "bf16") {
+  if (!isWeightDType(dtype)) {
     throw new FormatError("Unsupported", `Cannot compute with dtype of ${quote(name)}: ${dtype}`);
   }
   return { ...info, dtype };
@@ -86,8 +87,5 @@ export function readFloat32(source: WeightSource, name: string): Float32Array<Ar
   const { dtype, byteLength } = weightInfo(source, name);
   const bytes = new Uint8Array(byteLength);
   source.read(name, 0, bytes);
-  if (dtype === "f32") return new Float32Array(bytes.buffer);
-  if (dtype === "f16") return Float32Array.from(new Float16Array(bytes.buffer));
-  const widened = Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16);
-  return new Float32Array(widened.buffer);
+  return widen(dtype, bytes.buffer);
 }

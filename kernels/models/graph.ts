@@ -34,7 +34,7 @@ export function recordAttention(
     ...(w.kNorm && { kNorm: w.kNorm }),
   };
   r.rmsNorm(a.normed, a.x, w.attentionNorm, spec.eps);
-  r.linear(a.qkv, a.normed, w.qkv, w.qkvBias ? { bias: w.qkvBias } : {});
+  for (const { weight, ...options } of w.qkv) r.linear(a.qkv, a.normed, weight, options);
   r.rotateAppend(a.qkv, cache, cacheLayer, shape, rotary, a.placement);
   r.attention(a.attended, a.qkv, cache, cacheLayer, shape, a.placement);
   r.linear(a.x, a.attended, w.output, { add: true, ...(w.outputBias && { bias: w.outputBias }) });

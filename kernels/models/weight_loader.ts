@@ -1,6 +1,6 @@
 /** Brings a checkpoint's tensors into device memory. */
 import type { Backend, Tensor, WeightDType } from "../backend.ts";
-import { byteWidth, elements, widen } from "../dtype.ts";
+import { byteLength, isWeightDType, widen } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 import type { WeightSource } from "../formats/mod.ts";
 
@@ -23,23 +23,36 @@ export class WeightLoader {
     readonly progress: LoadProgress = () => {},
   ) {}
 
-  /** A weight as stored: the parts stacked along their first dimension. */
+  /**
+   * The parts stacked along their first dimension, as stored; parts of several dtypes are widened to `f32`,
+   * which every one of them fits exactly.
+   */
   stack(label: string, parts: readonly Part[], shape: readonly number[]): Tensor {
     const dtypes = new Set(parts.map((part) => this.#check(part)));
-    const [dtype] = dtypes;
-    if (dtypes.size !== 1 || dtype === undefined) {
-      throw new KernelError("Unsupported", `Cannot stack tensors of several dtypes: ${label}`);
-    }
+    const [stored] = dtypes;
+    const dtype = dtypes.size === 1 ? stored! : "f32";
     const tensor = this.backend.tensor({ label, dtype, shape });
     let offset = 0;
     for (const part of parts) {
-      const bytes = elements(part.shape) * byteWidth[dtype];
-      this.backend.load(tensor, offset, bytes, (into, at) => this.source.read(part.name, at, into));
+      const bytes = byteLength(dtype, part.shape);
+      if (dtypes.size === 1) {
+        this.backend.load(
+          tensor,
+          offset,
+          bytes,
+          (into, at) => this.source.read(part.name, at, into),
+        );
+        this.progress(this.#loaded += bytes);
+      } else this.backend.write(tensor, this.#floats(part), offset / 4);
       offset += bytes;
-      this.progress(this.#loaded += bytes);
     }
     this.backend.seal(tensor);
     return tensor;
+  }
+
+  /** Whether the parts have one dtype, so that stacking them changes nothing. */
+  storedAlike(parts: readonly Part[]): boolean {
+    return new Set(parts.map((part) => this.#check(part))).size === 1;
   }
 
   /** One matrix as stored. */
@@ -62,7 +75,7 @@ export class WeightLoader {
 
   #floats(part: Part): Float32Array {
     const dtype = this.#check(part);
-    const bytes = new Uint8Array(elements(part.shape) * byteWidth[dtype]);
+    const bytes = new Uint8Array(byteLength(dtype, part.shape));
     this.source.read(part.name, 0, bytes);
     this.progress(this.#loaded += bytes.length);
     return widen(dtype, bytes.buffer);
@@ -77,7 +90,7 @@ export class WeightLoader {
         `Cannot load ${name}, shape [${shape.join(", ")}] expected: [${info.shape.join(", ")}]`,
       );
     }
-    if (info.dtype !== "f32" && info.dtype !== "f16" && info.dtype !== "bf16") {
+    if (!isWeightDType(info.dtype)) {
       throw new KernelError("Unsupported", `Cannot load ${name} of dtype: ${info.dtype}`);
     }
     return info.dtype;

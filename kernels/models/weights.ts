@@ -7,15 +7,24 @@ import type { Part, WeightLoader } from "./weight_loader.ts";
 /** Weights of one layer. */
 export interface LayerWeights {
   readonly attentionNorm: Tensor;
-  /** `[(heads + 2 * kvHeads) * headDim, dim]`. */
-  readonly qkv: Tensor;
-  readonly qkvBias?: Tensor;
+  /** All query, key and value heads: one matrix, or three when they are stored differently. */
+  readonly qkv: readonly Projection[];
   readonly qNorm?: Tensor;
   readonly kNorm?: Tensor;
   readonly output: Tensor;
   readonly outputBias?: Tensor;
   readonly mlpNorm: Tensor;
   readonly mlp: DenseWeights | MixtureWeights;
+}
+
+/** Rows of a projection that share a matrix, and where their results go. */
+export interface Projection {
+  /** `[n, dim]`. */
+  readonly weight: Tensor;
+  /** f32 `[n]`. */
+  readonly bias?: Tensor;
+  /** First column of the result. */
+  readonly column: number;
 }
 
 /** A dense gated feed-forward. */
@@ -48,35 +57,44 @@ export function loadLayer(
   layer: number,
   experts: Range | undefined,
 ): LayerWeights {
-  const { dim, heads, kvHeads, headDim } = spec;
+  const { dim, heads, headDim } = spec;
   const at = `model.layers.${layer}`;
   const attention = `${at}.self_attn`;
-  const widths = { q: heads * headDim, k: kvHeads * headDim, v: kvHeads * headDim };
-  const each = (suffix: string, shape: (rows: number) => number[]): Part[] =>
-    Object.entries(widths).map(([head, rows]) => ({
-      name: `${attention}.${head}_proj.${suffix}`,
-      shape: shape(rows),
-    }));
   const vector = (name: string, length: number) => loader.vector(name, [{ name, shape: [length] }]);
   return {
     attentionNorm: vector(`${at}.input_layernorm.weight`, dim),
-    qkv: loader.stack(`${attention}.qkv`, each("weight", (rows) => [rows, dim]), [
-      widths.q + widths.k + widths.v,
-      dim,
-    ]),
-    ...(spec.qkvBias &&
-      { qkvBias: loader.vector(`${attention}.qkv.bias`, each("bias", (n) => [n])) }),
+    qkv: loadHeads(loader, spec, attention),
     ...(spec.headNorm && {
       qNorm: vector(`${attention}.q_norm.weight`, headDim),
       kNorm: vector(`${attention}.k_norm.weight`, headDim),
     }),
-    output: loader.matrix(`${attention}.o_proj.weight`, dim, widths.q),
+    output: loader.matrix(`${attention}.o_proj.weight`, dim, heads * headDim),
     ...(spec.outputBias && { outputBias: vector(`${attention}.o_proj.bias`, dim) }),
     mlpNorm: vector(`${at}.post_attention_layernorm.weight`, dim),
     mlp: spec.mixture?.layers[layer]
       ? loadMixture(loader, spec, layer, experts)
       : loadDense(loader, `${at}.mlp`, dim, spec.ffn),
   };
+}
+
+function loadHeads(loader: WeightLoader, spec: ModelSpec, attention: string): Projection[] {
+  const { dim, heads, kvHeads, headDim } = spec;
+  const rows = { q: heads * headDim, k: kvHeads * headDim, v: kvHeads * headDim };
+  const parts = Object.entries(rows).map(([head, n]) => ({
+    weight: { name: `${attention}.${head}_proj.weight`, shape: [n, dim] },
+    bias: { name: `${attention}.${head}_proj.bias`, shape: [n] },
+  }));
+  const alike = loader.storedAlike(parts.map(({ weight }) => weight));
+  let column = 0;
+  return (alike ? [parts] : parts.map((part) => [part])).map((group) => {
+    const n = group.reduce((sum, { bias }) => sum + bias.shape[0]!, 0);
+    const weights = group.map(({ weight }) => weight);
+    const weight = loader.stack(`${attention}.qkv`, weights, [n, dim]);
+    const biases = group.map(({ bias }) => bias);
+    const bias = spec.qkvBias && loader.vector(`${attention}.qkv.bias`, biases);
+    column += n;
+    return { weight, column: column - n, ...(bias && { bias }) };
+  });
 }
 
 function loadDense(loader: WeightLoader, at: string, dim: number, ffn: number): DenseWeights {

@@ -14,7 +14,7 @@ import type {
   Tensor,
   TensorSpec,
 } from "../backend.ts";
-import { byteWidth, elements } from "../dtype.ts";
+import { byteLength } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 import { type Operation, ReferenceRecorder } from "./recorder.ts";
 import { host, HostKvCache, HostTensor } from "./tensor.ts";
@@ -41,8 +41,7 @@ class ReferenceBackend implements Backend {
 
   tensor(spec: TensorSpec): Tensor {
     this.#open();
-    const bytes = elements(spec.shape) * byteWidth[spec.dtype];
-    this.#claim(bytes, spec.label);
+    this.#claim(byteLength(spec.dtype, spec.shape), spec.label);
     return new HostTensor(spec);
   }
 

@@ -38,11 +38,11 @@ export class ReferenceRecorder implements Recorder {
   }
 
   linear(out: Tensor, x: Tensor, weight: Tensor, options: LinearOptions = {}): void {
-    shapes.linear(out, x, weight, options.bias);
+    shapes.linear(out, x, weight, options);
     const [to, from, w] = [host(out), host(x), host(weight)];
     const bias = options.bias && host(options.bias).floats;
     this.#rows(to, (t) => {
-      const into = row(to, t);
+      const into = row(to, t).subarray(options.column ?? 0);
       ops.product(row(from, t), w.floats, w.shape[0]!).forEach((value, i) => {
         into[i] = value + (bias?.[i] ?? 0) + (options.add ? into[i]! : 0);
       });

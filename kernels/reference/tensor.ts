@@ -1,5 +1,5 @@
 import type { Counts, KvCache, KvCacheSpec, Tensor, TensorSpec } from "../backend.ts";
-import { byteWidth, elements, widen } from "../dtype.ts";
+import { byteLength, elements, widen } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 
 /** Host memory behind a tensor handle. Narrow floats are widened once, when first read. */
@@ -17,7 +17,7 @@ export class HostTensor implements Tensor {
     this.dtype = spec.dtype;
     this.shape = spec.shape;
     if (spec.rows !== undefined) this.rows = spec.rows;
-    this.bytes = new Uint8Array(elements(spec.shape) * byteWidth[spec.dtype]);
+    this.bytes = new Uint8Array(byteLength(spec.dtype, spec.shape));
   }
 
   get byteLength(): number {

@@ -10,17 +10,9 @@ import type {
   Tensor,
   TensorSpec,
 } from "../backend.ts";
+import { isQuantised } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
-import {
-  Control,
-  Fault,
-  Op,
-  OP_BYTES,
-  Stored,
-  Weight,
-  WEIGHT_BYTES,
-  Word,
-} from "./opcodes.ts";
+import { Control, Fault, Op, OP_BYTES, Stored, Weight, WEIGHT_BYTES, Word } from "./opcodes.ts";
 import { Heap, MAX_MEMORY_BYTES } from "./heap.ts";
 import { type Arena, type Step, WasmRecorder } from "./recorder.ts";
 import { WasmKvCache, WasmTensor } from "./tensor.ts";
@@ -215,6 +207,9 @@ class WasmBackend implements Backend, Arena {
   #describe(tensor: WasmTensor): void {
     if (tensor.dtype === "i32" || tensor.rows !== undefined || tensor.shape.length < 2) {
       throw new KernelError("InvalidShape", `Cannot use as a weight: ${tensor.label}`);
+    }
+    if (isQuantised(tensor.dtype)) {
+      throw new KernelError("Unsupported", `Cannot use as a weight yet: ${tensor.dtype}`);
     }
     const { matrices, n, k } = tensor.matrix;
     this.threadScratch(32 * k + TILE_SINK);

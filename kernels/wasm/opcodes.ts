@@ -89,6 +89,7 @@ export enum Word {
   T = 20,
   U = 21,
   V = 22,
+  Width = 23,
 }
 
 /** 32-bit words of a weight's descriptor. */

@@ -67,18 +67,20 @@ export class WasmRecorder implements Recorder {
   }
 
   linear(out: Tensor, x: Tensor, weight: Tensor, options: LinearOptions = {}): void {
-    shapes.linear(out, x, weight, options.bias);
+    shapes.linear(out, x, weight, options);
     this.#floats("linear", out, x);
     this.length++;
     const bias = options.bias ? this.#at(options.bias) : 0;
-    this.#product(this.#at(out), x, weight, { Bias: bias, Flags: options.add ? 1 : 0 });
+    const column = this.#at(out) + 4 * (options.column ?? 0);
+    const words = { Bias: bias, Flags: options.add ? 1 : 0, Width: out.shape[1]! };
+    this.#product(column, x, weight, words);
   }
 
   swiglu(out: Tensor, x: Tensor, gateUp: Tensor): void {
     shapes.swiglu(out, x, gateUp);
     this.#floats("swiglu", out, x);
     const hidden = this.#arena.region("hidden", out.byteLength * 2);
-    this.#product(hidden, x, gateUp, {});
+    this.#product(hidden, x, gateUp, { Width: gateUp.shape[0]! });
     this.#op(Op.Activate, out, { Out: this.#at(out), X: hidden, N: out.shape[1]! });
   }
 
@@ -132,7 +134,7 @@ export class WasmRecorder implements Recorder {
     this.#floats("route", x, choice.weights);
     const experts = gate.shape[0]!;
     const scores = this.#arena.region("hidden", x.shape[0]! * experts * 4);
-    this.#product(scores, x, gate, {});
+    this.#product(scores, x, gate, { Width: experts });
     this.#op(Op.Route, x, {
       Out: this.#at(choice.experts),
       P: this.#at(choice.weights),

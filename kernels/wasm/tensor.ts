@@ -1,7 +1,6 @@
 import type { DType, KvCache, KvCacheSpec, Rows, Tensor, TensorSpec } from "../backend.ts";
+import { blocks, byteLength, elements } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
-
-const widths = { f32: 4, f16: 2, bf16: 2, i32: 4 } as const;
 
 /** A tensor in the shared memory. A stack of matrices is padded to whole panels of 8 rows each. */
 export class WasmTensor implements Tensor {
@@ -26,12 +25,13 @@ export class WasmTensor implements Tensor {
     this.dtype = spec.dtype;
     this.shape = [...spec.shape];
     if (spec.rows !== undefined) this.rows = spec.rows;
-    const width = widths[spec.dtype];
     const { matrices, n, k } = this.matrix;
-    this.byteLength = matrices * n * k * width;
-    this.#logicalStride = n * k * width;
-    const padded = spec.dtype === "i32" || spec.rows !== undefined || spec.shape.length < 2;
-    this.#physicalStride = padded ? this.#logicalStride : Math.ceil(n / 8) * 8 * k * width;
+    this.byteLength = byteLength(spec.dtype, spec.shape);
+    this.#logicalStride = this.byteLength / matrices;
+    const plain = spec.dtype === "i32" || spec.rows !== undefined || spec.shape.length < 2;
+    this.#physicalStride = plain
+      ? this.#logicalStride
+      : byteLength(spec.dtype, [Math.ceil(n / 8) * 8, k]);
     this.allocatedBytes = matrices * this.#physicalStride;
   }
 
@@ -45,7 +45,7 @@ export class WasmTensor implements Tensor {
 
   /** Values in it. */
   get size(): number {
-    return this.byteLength / widths[this.dtype];
+    return elements(this.shape);
   }
 
   /** The tensor as a stack of matrices `[n, k]`. */
@@ -93,7 +93,7 @@ export class WasmKvCache implements KvCache {
     const slots = Math.ceil(spec.pageSize / 8) * 8;
     const dims = Math.ceil(spec.headDim / 8) * 8;
     this.byteLength = spec.layers * spec.pages * spec.kvHeads * slots * (spec.headDim + dims) *
-      widths[spec.dtype];
+      blocks[spec.dtype].bytes;
   }
 }
 

@@ -74,11 +74,11 @@ export function tileCount(rows: i32): i32 {
 /** Panels `from` to `to` times the tiles `firstTile` to `lastTile` of the packed `x`. */
 function panels(
   matrix: usize, stored: i32, n: i32, k: i32, scale: f32,
-  x: usize, rows: i32, out: usize, bias: usize, add: bool,
+  x: usize, rows: i32, out: usize, width: i32, bias: usize, add: bool,
   from: i32, to: i32, firstTile: i32, lastTile: i32, sink: usize,
 ): void {
   const bytes = <usize>k * columnBytes(stored);
-  const stride = <usize>n << 2;
+  const stride = <usize>width << 2;
   const tiles = tileCount(rows);
   for (let p = from; p < to;) {
     const abreast = panelsAbreast(rows);
@@ -165,7 +165,7 @@ function direct(op: usize, rows: i32): bool {
   return rows == 1 && load<f32>(address(op, Word.Weight) + Weight.InScale * 4) == 1.0;
 }
 
-/** Matmul: `Out` = packed `P` (or the single row `X`) times `Weight`; `Bias`; `Flags` 1 adds to `Out`. */
+/** Matmul: `Out` = packed `P` (or the single row `X`) times `Weight`; `Bias`; `Flags` 1 adds to `Out`, whose rows have `Width`. */
 export function planMatmul(op: usize): i32 {
   const rows = liveRows(op);
   if (rows == 0) return 0;
@@ -186,7 +186,7 @@ export function matmul(op: usize, chunk: i32, thread: i32): void {
     address(weight, Weight.Data), word(weight, Weight.Stored), n, k,
     load<f32>(weight + Weight.OutScale * 4),
     direct(op, rows) ? address(op, Word.X) : address(op, Word.P), rows,
-    address(op, Word.Out), address(op, Word.Bias), word(op, Word.Flags) != 0,
+    address(op, Word.Out), word(op, Word.Width), address(op, Word.Bias), word(op, Word.Flags) != 0,
     from, min(panelCount(n), from + perChunk), firstTile, min(tiles, firstTile + TILE_GROUP),
     scratch(thread),
   );
@@ -209,7 +209,7 @@ export function groupPart(
     address(weight, Weight.Data) + <usize>index * address(weight, Weight.Bytes),
     word(weight, Weight.Stored), n, k, load<f32>(weight + Weight.OutScale * 4),
     address(op, Word.X) + ((<usize>first * <usize>k) << 2), rows,
-    address(op, Word.Out) + ((<usize>first * <usize>n) << 2), 0, false,
+    address(op, Word.Out) + ((<usize>first * <usize>n) << 2), n, 0, false,
     from, min(panelCount(n), from + perChunk), 0, tileCount(rows), scratch(thread),
   );
 }
