@@ -157,7 +157,7 @@ export function planGroupMatmul(op: usize): i32 {
 
 @inline
 function typicalRows(table: usize): i32 {
-  return max(2, load<i32>(table, 4) / load<i32>(table));
+  return max(1, load<i32>(table, 4) / load<i32>(table));
 }
 
 export function groupMatmul(op: usize, chunk: i32, thread: i32): void {
