@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-// deno-lint-ignore no-import-prefix
-import { gguf } from "npm:@huggingface/gguf@0.4.6";
+import { gguf } from "@huggingface/gguf";
 import { encodeGguf, parseBytes, validGguf } from "./gguf_support.ts";
 import { withFolder } from "./support.ts";
 
