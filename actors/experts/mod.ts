@@ -11,7 +11,7 @@ import {
   type Range,
 } from "../../kernels/mod.ts";
 import { type AnyActorDefinition, defineActor } from "../../runtime/mod.ts";
-import type { ExpertShardProtocol } from "../protocol.ts";
+import type { ExpertShardProtocol } from "../replica_protocol.ts";
 
 /** What an expert shard is made of. */
 export interface ExpertShardArgs {

@@ -1,9 +1,9 @@
 /** Brings one replica of a level to life on a device. */
-import { type ModelSpec, type Range } from "../../kernels/mod.ts";
+import type { ModelSpec, Range } from "../../kernels/mod.ts";
 import type { ActorRef, AnyRef, System } from "../../runtime/mod.ts";
 import type { LevelConfig } from "../config/mod.ts";
 import type { ExpertShardArgs } from "../experts/mod.ts";
-import type { ReplicaProtocol } from "../protocol.ts";
+import type { ReplicaProtocol } from "../replica_protocol.ts";
 import { type PartitionArgs, type ReplicaArgs, stepCapacity } from "../replica/mod.ts";
 import { type Layout, PARTITION_BYTES } from "./layout.ts";
 

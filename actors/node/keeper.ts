@@ -1,4 +1,4 @@
-import type { AnyRef, Logger, System, TerminationReason } from "../../runtime/mod.ts";
+import type { AnyRef, Logger, System } from "../../runtime/mod.ts";
 import type { Level } from "../router/mod.ts";
 import { deploy, type Deployment, type RunningReplica } from "./deploy.ts";
 

@@ -2,6 +2,7 @@ import { PrefixCache, type PrefixNode } from "./prefix_cache.ts";
 
 /** The pages of one sequence, in logical order, and how far they are noted as a shared beginning. */
 export interface PageTable {
+  /** Physical pages; the last may be partly filled. */
   readonly pages: number[];
   /** The last page that is noted in the prefix cache. */
   node?: PrefixNode | undefined;

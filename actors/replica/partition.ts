@@ -15,7 +15,7 @@ import {
   defineActor,
   type System,
 } from "../../runtime/mod.ts";
-import type { ExpertShardProtocol, PartitionProtocol } from "../protocol.ts";
+import type { ExpertShardProtocol, PartitionProtocol } from "../replica_protocol.ts";
 
 /** What a partition is made of. */
 export interface PartitionArgs {

@@ -2,7 +2,9 @@
 export interface PrefixNode {
   /** Stands for the whole beginning up to this page's end. */
   readonly id: number;
+  /** The physical page. */
   readonly page: number;
+  /** What it is found by: the id of the node before it, and its token ids. */
   readonly key: string;
 }
 

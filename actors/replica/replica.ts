@@ -1,12 +1,19 @@
 import { createStep, type StepBuffer, type StepResult, TOP_LOGPROBS } from "../../kernels/mod.ts";
-import { ActorError, type ActorRef, type Context, defineActor, reject } from "../../runtime/mod.ts";
+import {
+  ActorError,
+  type ActorRef,
+  type AnyActorDefinition,
+  type Context,
+  defineActor,
+  reject,
+} from "../../runtime/mod.ts";
 import type {
   PartitionProtocol,
   ReplicaLoad,
   ReplicaProtocol,
   ReplicaRequest,
   SampledToken,
-} from "../protocol.ts";
+} from "../replica_protocol.ts";
 import { fillStep } from "./batch.ts";
 import { type Chunk, Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
@@ -59,8 +66,8 @@ const RETRY_AFTER_MS = 1000;
 /** A step that takes longer has hung. */
 const STEP_DEADLINE_MS = 120_000;
 
-/** One running copy of a level: continuous batching over its partitions, one turn a step. */
-export const Replica = defineActor<ReplicaTurns, ReplicaState, ReplicaArgs>({
+/** One running copy of a level: continuous batching over its partitions, one turn a step. Spawned by its kind. */
+export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaState, ReplicaArgs>({
   kind: "replica",
   start: (context, { partitions, limits }) => ({
     limits,

@@ -1,5 +1,5 @@
 import { emptyPageTable, type PageTable } from "./pages.ts";
-import type { ReplicaRequest, SampledToken } from "../protocol.ts";
+import type { ReplicaRequest, SampledToken } from "../replica_protocol.ts";
 
 /** Where a sequence's tokens go. */
 export interface TokenSink {
@@ -18,7 +18,7 @@ export class Sequence {
   /** Its physical pages. */
   readonly table: PageTable = emptyPageTable();
   /** Row of the page table while running; -1 otherwise. */
-  slot = -1;
+  slot: number = -1;
   /** Set when nobody reads the output any more; the scheduler drops it before the next step. */
   cancelled = false;
   readonly #ids: Int32Array;

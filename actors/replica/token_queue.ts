@@ -1,4 +1,4 @@
-import type { SampledToken } from "../protocol.ts";
+import type { SampledToken } from "../replica_protocol.ts";
 import type { TokenSink } from "./sequence.ts";
 
 /** Tokens between the scheduler and the stream that carries them off; at most one reader. */

@@ -1,4 +1,5 @@
-import type { GenerateRequest, SampledToken } from "../protocol.ts";
+import type { GenerateRequest } from "../protocol.ts";
+import type { SampledToken } from "../replica_protocol.ts";
 import { isHopeless, lowQuantile } from "./confidence.ts";
 import type { Level, StreamControl } from "./level.ts";
 import { encodePrompt, outputLimit, samplingFor } from "./level_model.ts";

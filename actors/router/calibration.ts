@@ -4,33 +4,66 @@ import { z } from "zod";
 /** The version of the file format that this code writes and reads. */
 export const CALIBRATION_VERSION = 1;
 
-const accuracy = z.record(z.string(), z.number().min(0).max(1));
+/** A parsed calibration file. */
+export interface Calibration {
+  /** The version of the file format. */
+  readonly version: typeof CALIBRATION_VERSION;
+  /** Name of the family. */
+  readonly family: string;
+  /** The confidence signal: the `q` quantile, 0 to 1, of the log-probabilities of an answer's tokens. */
+  readonly signal: { readonly kind: "quantile"; readonly q: number };
+  /** Small to giant. */
+  readonly levels: readonly CalibratedLevel[];
+  /** What the fit saw: for people, and for noticing drift. */
+  readonly fit: CalibrationFit;
+}
 
-const schema = z.strictObject({
+/** A level as it was fitted. */
+export interface CalibratedLevel {
+  /** Its name within the family. */
+  readonly name: string;
+  /** Content hash of its model's folder. */
+  readonly model: string;
+  /** The least confidence that accepts, in nats and at most 0; `null` always accepts. */
+  readonly threshold: number | null;
+  /** Whether the cascade visits the level; one that does not pay is left out. */
+  readonly used: boolean;
+}
+
+/** Figures of a fit. */
+export interface CalibrationFit {
+  /** Items that were asked. */
+  readonly items: number;
+  /** Accuracy that might be lost against the last level, 0 to 1. */
+  readonly tolerance: number;
+  /** Share of items answered right, 0 to 1, by each level and by `cascade`. */
+  readonly accuracy: Readonly<Record<string, number>>;
+  /** Share of items that visit each level, 0 to 1. */
+  readonly visits: Readonly<Record<string, number>>;
+  /** Mean cost of an item, in parameters times tokens, of the cascade and of the last level alone. */
+  readonly cost: { readonly cascade: number; readonly last: number };
+}
+
+const shares = z.record(z.string(), z.number().min(0).max(1));
+
+const schema: z.ZodType<Calibration> = z.strictObject({
   version: z.literal(CALIBRATION_VERSION),
   family: z.string().min(1).max(256),
-  /** The confidence signal. */
   signal: z.strictObject({ kind: z.literal("quantile"), q: z.number().min(0).max(1) }),
-  /** Small to giant. `threshold` is the least confidence that accepts; `null` always accepts. */
   levels: z.array(z.strictObject({
     name: z.string().min(1).max(256),
     model: z.string().regex(/^sha256(-sampled)?:[0-9a-f]{64}$/),
     threshold: z.number().max(0).nullable(),
-    /** Whether the cascade visits the level; one that does not pay is left out. */
     used: z.boolean(),
   })).min(1).max(64),
-  /** What the fit saw: for people, and for noticing drift. */
   fit: z.strictObject({
     items: z.int().min(1),
     tolerance: z.number().min(0).max(1),
-    accuracy,
-    visits: accuracy,
+    accuracy: shares,
+    visits: shares,
     cost: z.strictObject({ cascade: z.number(), last: z.number() }),
   }),
 });
-
-/** A parsed calibration file. */
-export type Calibration = z.infer<typeof schema>;
 
 /** A calibration that cannot be used, in one line. */
 export class CalibrationError extends Error {

@@ -1,11 +1,6 @@
 import { ActorError, type ActorRef, type System } from "../../runtime/mod.ts";
-import type {
-  LevelSummary,
-  ReplicaProtocol,
-  ReplicaRequest,
-  ReplicaSummary,
-  SampledToken,
-} from "../protocol.ts";
+import type { LevelSummary, ReplicaSummary } from "../protocol.ts";
+import type { ReplicaProtocol, ReplicaRequest, SampledToken } from "../replica_protocol.ts";
 import type { LevelModel } from "./level_model.ts";
 
 /** A request's own end of a replica's stream. */

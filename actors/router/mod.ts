@@ -3,9 +3,11 @@
  * @module
  */
 export {
+  type CalibratedLevel,
   type Calibration,
   CALIBRATION_VERSION,
   CalibrationError,
+  type CalibrationFit,
   matchCalibration,
   parseCalibration,
 } from "./calibration.ts";
@@ -19,4 +21,4 @@ export {
 } from "./fit.ts";
 export { Level, type StreamControl } from "./level.ts";
 export { activeParameters, type LevelModel, openLevelModel } from "./level_model.ts";
-export { type Family, Router } from "./router.ts";
+export { type Family, Router, type RouterState } from "./router.ts";

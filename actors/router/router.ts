@@ -1,4 +1,10 @@
-import { ActorError, type ActorErrorCode, type Context, defineActor } from "../../runtime/mod.ts";
+import {
+  type ActorDefinition,
+  ActorError,
+  type ActorErrorCode,
+  type Context,
+  defineActor,
+} from "../../runtime/mod.ts";
 import type {
   FamilyStatus,
   GenerateEvent,
@@ -21,10 +27,15 @@ export interface Family {
   readonly q: number;
 }
 
-interface RouterState extends Family {
+/** A router's state: its family and the requests since its start. */
+export interface RouterState extends Family {
+  /** Requests that are being answered. */
   running: number;
+  /** Requests that were answered to the end. */
   finished: number;
+  /** Requests that ended with an error other than `Cancelled`. */
   failed: number;
+  /** Requests answered by each level, by its name. */
   readonly answered: Map<string, number>;
 }
 
@@ -32,7 +43,7 @@ interface RouterState extends Family {
  * A family's confidence router: asks small levels first and escalates what they are unsure of. An answer
  * that may still be escalated is held back until it is accepted; the last level's is streamed as it comes.
  */
-export const Router = defineActor<RouterProtocol, RouterState, Family>({
+export const Router: ActorDefinition<RouterProtocol, RouterState, Family> = defineActor({
   kind: "router",
   concurrent: ["status"],
   start: (context, family) => {

@@ -1,5 +1,6 @@
 import { createDetokenizer, createStopMatcher } from "../../kernels/mod.ts";
-import type { GeneratedToken, SampledToken, TokenLogprob } from "../protocol.ts";
+import type { GeneratedToken, TokenLogprob } from "../protocol.ts";
+import type { SampledToken } from "../replica_protocol.ts";
 import type { LevelModel } from "./level_model.ts";
 
 /** Text that became final, and the tokens that it ends with. */

@@ -20,9 +20,8 @@ const encoder = new TextEncoder();
 export function eventStream(
   first: IteratorResult<string, void>,
   source: AsyncGenerator<string, void, void>,
-  options: EventStreamOptions,
+  { signal, fail, ended }: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
-  const { signal, fail, ended } = options;
   let open = true;
   let ready: IteratorResult<string, void> | null = first;
   let aborted = () => {};

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { PartitionProtocol, ReplicaProtocol } from "../../../actors/protocol.ts";
+import type { PartitionProtocol, ReplicaProtocol } from "../../../actors/replica_protocol.ts";
 import { collectAnswer } from "../../../actors/node/mod.ts";
 import { ActorError } from "../../../runtime/mod.ts";
 import { sharedTest } from "../../support/shared.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ActorRef } from "../../../runtime/mod.ts";
-import type { ReplicaProtocol, RouterProtocol } from "../../../actors/protocol.ts";
+import type { RouterProtocol } from "../../../actors/protocol.ts";
+import type { ReplicaProtocol } from "../../../actors/replica_protocol.ts";
 import type { TandemNode } from "../../../actors/node/mod.ts";
 import { sharedTest } from "../../support/shared.ts";
 import { greedyIds, prefixes, publishedIds, type TestLevel, withFamily } from "./support.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { emptyPageTable, PagePool } from "../../../actors/replica/pages.ts";
 import { type Chunk, Scheduler } from "../../../actors/replica/scheduler.ts";
 import { Sequence } from "../../../actors/replica/sequence.ts";
-import type { ReplicaRequest } from "../../../actors/protocol.ts";
+import type { ReplicaRequest } from "../../../actors/replica_protocol.ts";
 import { randomIntegers } from "../../support/random.ts";
 import { sharedTest } from "../../support/shared.ts";
 
