@@ -1,18 +1,19 @@
 /** `deno task eval`: exact match of every level and of the cascade, per task and difficulty. */
 import { parseArgs } from "node:util";
-import { ConfigError, resolveServeConfig } from "../../actors/config/mod.ts";
 import {
   askAll,
   bundledFamily,
+  ConfigError,
   isExactMatch,
   type LabelledPrompt,
   parseItems,
   progressLine,
+  resolveServeConfig,
   runCommand,
   startNode,
   type TandemNode,
   toPrompt,
-} from "../../actors/node/mod.ts";
+} from "../../actors/mod.ts";
 import {
   compare,
   evaluate,

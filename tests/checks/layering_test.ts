@@ -31,6 +31,25 @@ Deno.test("violations() names imports that point up, sideways, past a door or in
   ]);
 });
 
+Deno.test("violations() counts one door an example", () => {
+  const edge = (from: string, to: string) => ({ from, to, typeOnly: false });
+  const found = violations([
+    edge("bench/zoo/mod.ts", "examples/zoo/mod.ts"),
+    edge("bench/zoo/mod.ts", "examples/mod.ts"),
+    edge("bench/zoo/mod.ts", "examples/zoo/eval.ts"),
+    edge("bench/zoo/mod.ts", "examples/zoo/tasks/mod.ts"),
+    edge("examples/zoo/eval.ts", "examples/zoo/tasks/mod.ts"),
+    edge("examples/chat/a.ts", "examples/zoo/mod.ts"),
+    edge("examples/chat/a.ts", "examples/zoo/eval.ts"),
+  ]);
+  assert.deepEqual(found, [
+    "bench/zoo/mod.ts imports past a door: examples/mod.ts",
+    "bench/zoo/mod.ts imports past a door: examples/zoo/eval.ts",
+    "bench/zoo/mod.ts imports past a door: examples/zoo/tasks/mod.ts",
+    "examples/chat/a.ts imports past a door: examples/zoo/eval.ts",
+  ]);
+});
+
 Deno.test("importsOf() sees multi-line, type-only, re-exported and dynamic imports", () => {
   const source = `import {
   type A,
