@@ -35,6 +35,6 @@ export const tinyMoe: ModelShape = {
   name: "tiny-moe",
   ...tiny,
   layers: 2,
-  ffn: 48,
+  ffn: 64,
   experts: { count: 8, perToken: 2 },
 };

@@ -1,4 +1,4 @@
-import { deepEqual, equal, notDeepEqual, throws } from "node:assert/strict";
+import { deepEqual, equal, notDeepEqual, ok, throws } from "node:assert/strict";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { tinyDense, tinyMoe } from "../../bench/engine/shapes.ts";
 import { openFolder, randomModel, writeFolder, writeGguf } from "../../bench/engine/weights/mod.ts";
@@ -6,7 +6,7 @@ import { sharedTest } from "../support/shared.ts";
 import { readGguf } from "./gguf_reader.ts";
 import { interleave, readFolderTensors, withTemporaryFolder } from "./support.ts";
 
-const f32 = 0, f16 = 1;
+const f32 = 0, f16 = 1, q8 = 8;
 
 Deno.test("writeGguf() writes a header that describes the whole file", () =>
   withTemporaryFolder((folder) => {
@@ -152,3 +152,40 @@ sharedTest(
       deepEqual(tensors.get("token_embd.weight")?.bytes.subarray(0, embedding.length), embedding);
     }),
 );
+
+Deno.test("writeGguf() quantises matrices to within half a step of Q8_0", () =>
+  withTemporaryFolder((folder) => {
+    const model = randomModel(tinyMoe, 3);
+    writeGguf(`${folder}/f16.gguf`, model, "tiny");
+    writeGguf(`${folder}/q8.gguf`, model, "tiny", "Q8_0");
+    const [plain, coded] = ["f16", "q8"].map((name) =>
+      readGguf(Deno.readFileSync(`${folder}/${name}.gguf`))
+    );
+    equal(coded!.metadata.get("general.file_type"), 7);
+    for (const [name, { dims, type, bytes }] of coded!.tensors) {
+      const before = plain!.tensors.get(name)!;
+      const count = dims.reduce((a, b) => a * b);
+      if (before.type === f32) {
+        deepEqual(bytes.subarray(0, count * 4), before.bytes.subarray(0, count * 4), name);
+      } else {
+        equal(type, q8);
+        assertQuantised(new Float16Array(before.bytes.slice(0, count * 2).buffer), bytes, name);
+      }
+    }
+  }));
+
+function assertQuantised(expected: Float16Array, bytes: Uint8Array, name: string): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  for (let i = 0; i < expected.length; i++) {
+    const block = Math.floor(i / 32) * 34;
+    const scale = view.getFloat16(block, true);
+    const error = Math.abs(scale * view.getInt8(block + 2 + i % 32) - expected[i]!);
+    ok(error <= scale * 0.57, `${name} ${i}: ${error} of ${scale}`);
+  }
+}
+
+Deno.test("writeGguf() refuses to quantise rows that are not whole blocks", () =>
+  withTemporaryFolder((folder) => {
+    const model = randomModel({ ...tinyDense, ffn: 48 }, 1);
+    throws(() => writeGguf(`${folder}/m.gguf`, model, "tiny", "Q8_0"), /ffn_down.*48/);
+  }));

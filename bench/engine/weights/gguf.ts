@@ -1,40 +1,57 @@
 import { FileWriter } from "./file.ts";
 import { metadataOf, type MetadataValue } from "./gguf_metadata.ts";
-import { ggufBytes, type GgufTensor, ggufTensors } from "./gguf_tensors.ts";
+import { ggufBytes, type GgufTensor, ggufTensors, quantised } from "./gguf_tensors.ts";
 import { toFloat32 } from "./numbers.ts";
+import { Quantiser } from "./quantise.ts";
 import { copyTensor } from "./safetensors.ts";
 import { tensorBytes, type TensorInfo, type TensorSource } from "./tensors.ts";
 
 const magic = 0x46554747;
 const version = 3;
 const alignment = 32;
-const tensorType = { F32: 0, F16: 1, BF16: 30 };
+const tensorType = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 };
 const valueType = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 };
 
 /**
  * Writes a model as one GGUF v3 file of the `llama` architecture, with or without experts. Matrices
  * keep their dtype; norms and the experts' router become F32; rows of the query and key projections
- * are reordered from half-split to interleaved rotary pairs, as that architecture has them.
+ * are reordered from half-split to interleaved rotary pairs, as that architecture has them. With
+ * `matrices` `Q8_0`, F16 matrices are quantised; throws when a row of one is not whole blocks.
  */
-export function writeGguf(path: string, source: TensorSource, name: string): void {
+export function writeGguf(
+  path: string,
+  source: TensorSource,
+  name: string,
+  matrices: "as stored" | "Q8_0" = "as stored",
+): void {
   using out = new FileWriter(path);
-  const tensors = ggufTensors(source.config, source.tensors);
-  out.write(encodeHeader(metadataOf(source.config, name), tensors));
+  const stored = ggufTensors(source.config, source.tensors);
+  const tensors = matrices === "Q8_0" ? quantised(stored) : stored;
+  const quantiser = new Quantiser();
+  out.write(encodeHeader(metadataOf(source.config, name, matrices), tensors));
   for (const tensor of tensors) {
     out.align(alignment);
-    writeTensor(source, tensor, out);
+    writeTensor(source, tensor, encoderOf(tensor, quantiser, out));
   }
   out.align(alignment);
 }
 
-function writeTensor(source: TensorSource, tensor: GgufTensor, out: FileWriter): void {
+type Write = (bytes: Uint8Array) => void;
+
+function encoderOf({ dtype }: GgufTensor, quantiser: Quantiser, out: FileWriter): Write {
+  return dtype === "Q8_0"
+    ? (bytes) => out.write(quantiser.quantise(bytes))
+    : (bytes) => out.write(bytes);
+}
+
+function writeTensor(source: TensorSource, tensor: GgufTensor, write: Write): void {
   for (const part of tensor.parts) {
-    if (tensor.dtype !== part.dtype) {
-      out.write(new Uint8Array(toFloat32(readWhole(source, part), part.dtype).buffer));
+    if (tensor.dtype === "F32" && part.dtype !== "F32") {
+      write(new Uint8Array(toFloat32(readWhole(source, part), part.dtype).buffer));
     } else if (tensor.interleaveHeads !== undefined) {
-      out.write(interleaveRows(readWhole(source, part), part.shape[0]!, tensor.interleaveHeads));
+      write(interleaveRows(readWhole(source, part), part.shape[0]!, tensor.interleaveHeads));
     } else {
-      copyTensor(source, part, out);
+      copyTensor(source, part, write);
     }
   }
 }

@@ -11,14 +11,18 @@ export type MetadataValue =
   | { readonly type: "int32s"; readonly value: readonly number[] };
 
 const tokenType = { normal: 1, control: 3 };
-const mostlyF16 = 1;
+const fileType = { "as stored": 1, Q8_0: 7 };
 
 /** Metadata of the `llama` architecture: shapes, rotary base, a byte tokenizer. */
-export function metadataOf(config: ModelConfig, name: string): [string, MetadataValue][] {
+export function metadataOf(
+  config: ModelConfig,
+  name: string,
+  matrices: keyof typeof fileType,
+): [string, MetadataValue][] {
   return [
     ["general.architecture", { type: "string", value: "llama" }],
     ["general.name", { type: "string", value: name }],
-    ["general.file_type", u32(mostlyF16)],
+    ["general.file_type", u32(fileType[matrices])],
     ...shapeMetadata(config),
     ...tokenizerMetadata(config),
   ];

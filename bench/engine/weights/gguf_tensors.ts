@@ -1,10 +1,14 @@
 import type { ModelConfig } from "./config.ts";
+import { blockBytes, blockElements } from "./quantise.ts";
 import { type Dtype, elementBytes, layerTensor, type TensorInfo } from "./tensors.ts";
+
+/** How a GGUF file of this bench stores a tensor. */
+export type GgufDtype = Dtype | "Q8_0";
 
 /** One tensor of a GGUF file and the Hugging Face tensors that it is made of. */
 export interface GgufTensor {
   readonly name: string;
-  readonly dtype: Dtype;
+  readonly dtype: GgufDtype;
   /** Innermost dimension first. */
   readonly dims: readonly number[];
   /** Concatenated in this order: several for stacked experts. */
@@ -14,8 +18,18 @@ export interface GgufTensor {
 }
 
 /** Bytes of one tensor in the file. */
-export function ggufBytes(tensor: GgufTensor): number {
-  return tensor.dims.reduce((product, n) => product * n, elementBytes(tensor.dtype));
+export function ggufBytes({ dtype, dims }: GgufTensor): number {
+  const count = dims.reduce((product, n) => product * n);
+  return dtype === "Q8_0" ? count / blockElements * blockBytes : count * elementBytes(dtype);
+}
+
+/** The same tensors with their matrices in Q8_0; what is F32 stays so. */
+export function quantised(tensors: readonly GgufTensor[]): GgufTensor[] {
+  return tensors.map((tensor) => {
+    if (tensor.dtype !== "F16") return tensor;
+    if (tensor.dims[0]! % blockElements === 0) return { ...tensor, dtype: "Q8_0" };
+    throw new Error(`Cannot quantise ${tensor.name}, its rows are no whole blocks: ${tensor.dims}`);
+  });
 }
 
 /** The tensors of the `llama` architecture. Throws when one is missing. */

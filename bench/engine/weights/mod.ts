@@ -1,6 +1,6 @@
 /** Random-weight models, and the formats that both engines read. */
-export { type ModelConfig, parseConfig } from "./config.ts";
+export { configOf, type ModelConfig, parseConfig } from "./config.ts";
 export { openFolder, writeFolder } from "./folder.ts";
 export { writeGguf } from "./gguf.ts";
 export { randomModel, uniform } from "./random.ts";
-export { type TensorInfo, type TensorSource } from "./tensors.ts";
+export { type TensorInfo, tensorsOf, type TensorSource } from "./tensors.ts";

@@ -4,14 +4,18 @@ import { type Dtype, tensorBytes, type TensorInfo, type TensorSource } from "./t
 const pieceBytes = 4 << 20;
 const headerLimit = 64 << 20;
 
-/** Copies one tensor from its source to a file, piece by piece. */
-export function copyTensor(source: TensorSource, tensor: TensorInfo, out: FileWriter): void {
+/** Passes one tensor from its source on, in pieces of whole blocks of numbers. */
+export function copyTensor(
+  source: TensorSource,
+  tensor: TensorInfo,
+  write: (piece: Uint8Array) => void,
+): void {
   const size = tensorBytes(tensor);
   const piece = new Uint8Array(Math.min(size, pieceBytes));
   for (let offset = 0; offset < size; offset += piece.length) {
     const part = piece.subarray(0, Math.min(piece.length, size - offset));
     source.read(tensor, offset, part);
-    out.write(part);
+    write(part);
   }
 }
 
@@ -23,7 +27,7 @@ export function writeSafetensors(path: string, source: TensorSource): void {
   new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
   out.write(length);
   out.write(header);
-  for (const tensor of source.tensors) copyTensor(source, tensor, out);
+  for (const tensor of source.tensors) copyTensor(source, tensor, (piece) => out.write(piece));
 }
 
 function encodeHeader(tensors: readonly TensorInfo[]): Uint8Array {
