@@ -2,15 +2,9 @@
  * Expert shards: some experts of a mixture, held by an actor of their own.
  * @module
  */
-import {
-  type Backend,
-  type Device,
-  ExpertShard,
-  openModel,
-  parseModelSpec,
-  type Range,
-} from "../../kernels/mod.ts";
+import { type Device, ExpertShard, type Range } from "../../kernels/mod.ts";
 import { type AnyActorDefinition, defineActor } from "../../runtime/mod.ts";
+import { type Loaded, loadModel } from "../load_model.ts";
 import type { ExpertShardProtocol } from "../replica_protocol.ts";
 
 /** What an expert shard is made of. */
@@ -27,29 +21,17 @@ export interface ExpertShardArgs {
   readonly maxBytes: number;
 }
 
-interface ExpertShardState {
-  readonly backend: Backend;
-  readonly shard: ExpertShard;
-}
-
 /** A kind of actor that holds experts on `device`; spawned by its kind with {@link ExpertShardArgs}. */
 export function defineExpertShard(device: Device): AnyActorDefinition {
-  return defineActor<ExpertShardProtocol, ExpertShardState, ExpertShardArgs>({
+  return defineActor<ExpertShardProtocol, Loaded<ExpertShard>, ExpertShardArgs>({
     kind: "experts",
-    start: async (_context, args) => {
-      const folder = openModel(args.model);
-      const backend = await device.createBackend(args.maxBytes);
-      try {
-        const shard = new ExpertShard(backend, parseModelSpec(folder.config), folder.weights, args);
-        return { backend, shard };
-      } catch (error) {
-        backend.close();
-        throw error;
-      } finally {
-        folder.close();
-      }
-    },
+    start: (_context, args) =>
+      loadModel(
+        device,
+        args,
+        (backend, spec, weights) => new ExpertShard(backend, spec, weights, args),
+      ),
     stop: ({ backend }) => backend.close(),
-    receive: { apply: ({ shard }, request) => shard.apply(request) },
+    receive: { apply: ({ value: shard }, request) => shard.apply(request) },
   });
 }

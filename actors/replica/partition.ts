@@ -1,11 +1,8 @@
 import {
-  type Backend,
   type Capacity,
   type Device,
   type ExpertRequest,
   ModelPartition,
-  openModel,
-  parseModelSpec,
   type Range,
   type RemoteExperts,
 } from "../../kernels/mod.ts";
@@ -15,6 +12,7 @@ import {
   defineActor,
   type System,
 } from "../../runtime/mod.ts";
+import { type Loaded, loadModel } from "../load_model.ts";
 import type { ExpertShardProtocol, PartitionProtocol } from "../replica_protocol.ts";
 
 /** What a partition is made of. */
@@ -39,39 +37,21 @@ export interface PartitionArgs {
   readonly expertShards?: readonly string[];
 }
 
-interface PartitionState {
-  readonly backend: Backend;
-  readonly partition: ModelPartition;
-}
-
 /** A kind of actor that holds layers on `device`; spawned by its kind with {@link PartitionArgs}. */
 export function definePartition(device: Device): AnyActorDefinition {
-  return defineActor<PartitionProtocol, PartitionState, PartitionArgs>({
+  return defineActor<PartitionProtocol, Loaded<ModelPartition>, PartitionArgs>({
     kind: "partition",
-    start: async (context, args) => {
-      const folder = openModel(args.model);
-      const backend = await device.createBackend(args.maxBytes);
-      try {
-        const remoteExperts = askShards(context.system, args.expertShards ?? []);
-        const partition = ModelPartition.load(
-          backend,
-          parseModelSpec(folder.config),
-          folder.weights,
-          {
-            ...args,
-            ...(remoteExperts && { remoteExperts }),
-          },
-        );
-        return { backend, partition };
-      } catch (error) {
-        backend.close();
-        throw error;
-      } finally {
-        folder.close();
-      }
+    start: (context, args) => {
+      const remoteExperts = askShards(context.system, args.expertShards ?? []);
+      const options = { ...args, ...(remoteExperts && { remoteExperts }) };
+      return loadModel(
+        device,
+        args,
+        (backend, spec, weights) => ModelPartition.load(backend, spec, weights, options),
+      );
     },
     stop: ({ backend }) => backend.close(),
-    receive: { step: ({ partition }, step) => partition.step(step) },
+    receive: { step: ({ value: partition }, step) => partition.step(step) },
   });
 }
 
