@@ -45,7 +45,15 @@ class WasmProgram implements Program {
   ) {}
 }
 
-const stored = { f32: Stored.F32, f16: Stored.F16, bf16: Stored.BF16 } as const;
+const stored = {
+  f32: Stored.F32,
+  f16: Stored.F16,
+  bf16: Stored.BF16,
+  q8_0: Stored.Q8_0,
+  q4_0: Stored.Q4_0,
+  q4_k: Stored.Q4_K,
+  q6_k: Stored.Q6_K,
+} as const;
 const MIN_THREAD_SCRATCH = 65536;
 /** Room that a tile's results take before a widened panel. */
 const TILE_SINK = 512;
@@ -208,9 +216,6 @@ class WasmBackend implements Backend, Arena {
     if (tensor.dtype === "i32" || tensor.rows !== undefined || tensor.shape.length < 2) {
       throw new KernelError("InvalidShape", `Cannot use as a weight: ${tensor.label}`);
     }
-    if (isQuantised(tensor.dtype)) {
-      throw new KernelError("Unsupported", `Cannot use as a weight yet: ${tensor.dtype}`);
-    }
     const { matrices, n, k } = tensor.matrix;
     this.threadScratch(32 * k + TILE_SINK);
     tensor.descriptor = this.#heap.allocate(WEIGHT_BYTES, tensor.label);
@@ -228,13 +233,15 @@ class WasmBackend implements Backend, Arena {
   #pack(tensor: WasmTensor): void {
     if (tensor.state === "packed") return;
     tensor.state = "packed";
-    [0, 1, 2].forEach((Flags, i) =>
+    const opcode = isQuantised(tensor.dtype) ? Op.QuantSeal : Op.Seal;
+    const passes = isQuantised(tensor.dtype) ? [0] : [0, 1, 2];
+    passes.forEach((Flags, i) =>
       this.#writeStep(this.#sealing + i * OP_BYTES, {
-        opcode: Op.Seal,
+        opcode,
         words: { Weight: tensor.descriptor, Flags },
       })
     );
-    this.#execute(this.#sealing, 3);
+    this.#execute(this.#sealing, passes.length);
   }
 
   #writeStep(address: number, { opcode, words }: Step): void {

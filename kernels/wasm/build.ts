@@ -1,5 +1,6 @@
 /** Compiles the AssemblyScript kernels: once with relaxed SIMD, once without for machines that lack it. */
 import asc from "assemblyscript/asc";
+import { quantTileSource } from "./quant_tile_source.ts";
 import { tileSource } from "./tile_source.ts";
 
 /** The compiled files by their names in this folder. */
@@ -22,8 +23,7 @@ async function compile(features: readonly string[]): Promise<Uint8Array> {
       ...features.flatMap((f) => ["--enable", f]),
     ],
     {
-      readFile: (name: string) =>
-        name === "tiles.ts" ? tileSource() : readSource(new URL(name, folder)),
+      readFile: (name: string) => generated[name]?.() ?? readSource(new URL(name, folder)),
       writeFile: (_name: string, contents: Uint8Array | string) => {
         if (typeof contents !== "string") output = contents;
       },
@@ -33,6 +33,11 @@ async function compile(features: readonly string[]): Promise<Uint8Array> {
   if (error || !output) throw new Error(`Cannot compile the kernels: ${error?.message}\n${stderr}`);
   return output;
 }
+
+const generated: Readonly<Record<string, () => string>> = {
+  "tiles.ts": tileSource,
+  "quant_tiles.ts": quantTileSource,
+};
 
 const options = [
   "-O3",

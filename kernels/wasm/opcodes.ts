@@ -24,6 +24,13 @@ export enum Op {
   Segment,
   Draw,
   Seal,
+  QuantPack,
+  QuantMatmul,
+  QuantEmbed,
+  QuantGroupPack,
+  QuantGroupMatmul,
+  QuantGroupActivate,
+  QuantSeal,
 }
 
 /** How a weight's elements are stored. */
@@ -31,6 +38,10 @@ export enum Stored {
   F32 = 0,
   F16 = 1,
   BF16 = 2,
+  Q8_0 = 3,
+  Q4_0 = 4,
+  Q4_K = 5,
+  Q6_K = 6,
 }
 
 /** Byte addresses of the control block. Fields that threads contend for have a cache line each. */

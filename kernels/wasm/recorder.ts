@@ -12,6 +12,7 @@ import {
   type Tensor,
   TOP_LOGPROBS,
 } from "../backend.ts";
+import { isQuantised } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 import { shapes } from "../shapes.ts";
 import { Op, ROWS_SAMPLES, ROWS_TOKENS, Stored, type Word } from "./opcodes.ts";
@@ -54,7 +55,8 @@ export class WasmRecorder implements Recorder {
   embed(out: Tensor, table: Tensor, ids: Tensor): void {
     shapes.embed(out, table, ids);
     this.#floats("embed", out);
-    this.#op(Op.Embed, out, { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) });
+    const opcode = isQuantised(table.dtype) ? Op.QuantEmbed : Op.Embed;
+    this.#op(opcode, out, { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) });
   }
 
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {
@@ -160,14 +162,15 @@ export class WasmRecorder implements Recorder {
     const down = this.#weight(experts.down);
     const { P } = groups;
     this.#step(Op.Group, x, { ...groups, X: this.#at(choice.experts), K: topK });
-    this.#step(Op.GroupPack, x, {
+    const [first, second] = [groupOps(experts.gateUp), groupOps(experts.down)];
+    this.#step(first.pack, x, {
       ...groups,
       X: this.#at(x),
       Out: packed,
       K: dim,
       Weight: gateUp,
     });
-    this.#step(Op.GroupMatmul, x, {
+    this.#step(first.multiply, x, {
       P,
       X: packed,
       Out: hidden,
@@ -175,8 +178,8 @@ export class WasmRecorder implements Recorder {
       K: dim,
       Weight: gateUp,
     });
-    this.#step(Op.GroupActivate, x, { P, X: hidden, Out: inner, K: ffn, Weight: down });
-    this.#step(Op.GroupMatmul, x, { P, X: inner, Out: packed, N: dim, K: ffn, Weight: down });
+    this.#step(second.activate, x, { P, X: hidden, Out: inner, K: ffn, Weight: down });
+    this.#step(second.multiply, x, { P, X: inner, Out: packed, N: dim, K: ffn, Weight: down });
     this.#op(Op.Combine, x, {
       Out: this.#at(out),
       X: packed,
@@ -242,10 +245,12 @@ export class WasmRecorder implements Recorder {
     const packed = this.#arena.region("packed", x.shape[0]! * k * 4);
     const descriptor = this.#weight(weight);
     const from = this.#at(x);
-    this.#step(Op.Pack, x, { X: from, Out: packed, K: k, Weight: descriptor });
-    this.#step(Op.Matmul, x, {
+    const quantised = isQuantised(weight.dtype);
+    const packing = { X: from, Out: packed, K: k, Weight: descriptor };
+    this.#step(quantised ? Op.QuantPack : Op.Pack, x, packing);
+    this.#step(quantised ? Op.QuantMatmul : Op.Matmul, x, {
       ...words,
-      X: from,
+      X: quantised ? packed : from,
       P: packed,
       Out: out,
       Weight: descriptor,
@@ -322,6 +327,17 @@ export class WasmRecorder implements Recorder {
   #floats(op: string, ...tensors: Tensor[]): void {
     for (const tensor of tensors) if (tensor.dtype !== "f32") throw mismatch(op, tensor);
   }
+}
+
+/** The steps of a grouped product with a weight. */
+function groupOps({ dtype }: Tensor): Record<"pack" | "multiply" | "activate", Op> {
+  return isQuantised(dtype)
+    ? {
+      pack: Op.QuantGroupPack,
+      multiply: Op.QuantGroupMatmul,
+      activate: Op.QuantGroupActivate,
+    }
+    : { pack: Op.GroupPack, multiply: Op.GroupMatmul, activate: Op.GroupActivate };
 }
 
 function checkSampler(outputs: SamplerOutputs, logits: Tensor, inputs: SamplerInputs): void {

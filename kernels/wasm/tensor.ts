@@ -2,7 +2,15 @@ import type { DType, KvCache, KvCacheSpec, Rows, Tensor, TensorSpec } from "../b
 import { blocks, byteLength, elements } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 
-/** A tensor in the shared memory. A stack of matrices is padded to whole panels of 8 rows each. */
+/** Rows of a panel. */
+const PANEL = 8;
+/** Bytes that a stored block takes in a panel: 8-bit rows carry their sums, 6-bit scales become bytes. */
+const packedBlocks: Readonly<Partial<Record<DType, number>>> = { q8_0: 36, q4_k: 148 };
+
+/**
+ * A tensor in the shared memory. A stack of matrices is padded to whole panels of 8 rows each; rows are loaded
+ * to where their panel will be.
+ */
 export class WasmTensor implements Tensor {
   readonly label: string;
   readonly dtype: DType;
@@ -10,9 +18,12 @@ export class WasmTensor implements Tensor {
   readonly rows?: Rows;
   readonly byteLength: number;
   readonly allocatedBytes: number;
-  /** Bytes between matrices as the caller counts them, and as they lie in memory. */
-  readonly #logicalStride: number;
-  readonly #physicalStride: number;
+  /** Bytes of a matrix as the caller counts them, and as they lie in memory. */
+  readonly #logicalMatrix: number;
+  readonly #physicalMatrix: number;
+  /** The same of the runs of rows that stay together while loading: panels, or whole matrices. */
+  readonly #logicalRun: number;
+  readonly #physicalRun: number;
   #address = 0;
   /** Address of the weight's descriptor once an op uses it as a matrix. */
   descriptor = 0;
@@ -27,12 +38,16 @@ export class WasmTensor implements Tensor {
     if (spec.rows !== undefined) this.rows = spec.rows;
     const { matrices, n, k } = this.matrix;
     this.byteLength = byteLength(spec.dtype, spec.shape);
-    this.#logicalStride = this.byteLength / matrices;
+    this.#logicalMatrix = this.byteLength / matrices;
     const plain = spec.dtype === "i32" || spec.rows !== undefined || spec.shape.length < 2;
-    this.#physicalStride = plain
-      ? this.#logicalStride
-      : byteLength(spec.dtype, [Math.ceil(n / 8) * 8, k]);
-    this.allocatedBytes = matrices * this.#physicalStride;
+    const { elements: width, bytes } = blocks[spec.dtype];
+    const panel = byteLength(spec.dtype, [PANEL, k]);
+    const packed = k / width * PANEL * (packedBlocks[spec.dtype] ?? bytes);
+    this.#physicalMatrix = plain ? this.#logicalMatrix : Math.ceil(n / PANEL) * packed;
+    const contiguous = plain || packed === panel;
+    this.#logicalRun = contiguous ? this.#logicalMatrix : panel;
+    this.#physicalRun = contiguous ? this.#physicalMatrix : packed;
+    this.allocatedBytes = matrices * this.#physicalMatrix;
   }
 
   get address(): number {
@@ -55,7 +70,7 @@ export class WasmTensor implements Tensor {
   }
 
   get matrixBytes(): number {
-    return this.#physicalStride;
+    return this.#physicalMatrix;
   }
 
   /** Values of one row, the first dimension aside. */
@@ -68,14 +83,16 @@ export class WasmTensor implements Tensor {
     byteOffset: number,
     byteLength: number,
   ): Generator<{ address: number; offset: number; length: number }> {
+    const contiguous = this.#logicalMatrix === this.#physicalMatrix;
     for (let offset = 0; offset < byteLength;) {
-      const matrix = Math.floor((byteOffset + offset) / this.#logicalStride);
-      const inside = byteOffset + offset - matrix * this.#logicalStride;
-      const whole = this.#logicalStride === this.#physicalStride;
-      const length = whole
-        ? byteLength - offset
-        : Math.min(byteLength - offset, this.#logicalStride - inside);
-      yield { address: this.#address + matrix * this.#physicalStride + inside, offset, length };
+      const matrix = Math.floor((byteOffset + offset) / this.#logicalMatrix);
+      const inMatrix = byteOffset + offset - matrix * this.#logicalMatrix;
+      const run = Math.floor(inMatrix / this.#logicalRun);
+      const inRun = inMatrix - run * this.#logicalRun;
+      const left = Math.min(this.#logicalRun - inRun, this.#logicalMatrix - inMatrix);
+      const length = Math.min(byteLength - offset, contiguous ? byteLength : left);
+      const start = matrix * this.#physicalMatrix + run * this.#physicalRun + inRun;
+      yield { address: this.#address + start, offset, length };
       offset += length;
     }
   }

@@ -3,6 +3,7 @@ import { attentionCases } from "./contract/attention.ts";
 import { expertCases } from "./contract/experts.ts";
 import { lifecycleCases, targetCases } from "./contract/lifecycle.ts";
 import { type Case, matrixCases } from "./contract/matrices.ts";
+import { quantisedCases, quantisedThreads } from "./contract/quantised.ts";
 import { samplingCases } from "./contract/sampling.ts";
 import type { ContractTarget } from "./contract/values.ts";
 
@@ -17,11 +18,13 @@ export function backendContract(target: ContractTarget): void {
     });
   }
   targetCases(target);
+  quantisedThreads(target);
 }
 
 const cases: readonly Case[] = [
   ...lifecycleCases,
   ...matrixCases,
+  ...quantisedCases,
   ...attentionCases,
   ...expertCases,
   ...samplingCases,

@@ -7,6 +7,11 @@ import { attend, planAttend, rotate } from "./attention";
 import {
   combine, groupActivate, groupMatmul, groupPack, planGroup, planGroupMatmul, planGroups, route,
 } from "./experts";
+import {
+  planQuantGroupMatmul, planQuantMatmul, quantGroupActivate, quantGroupMatmul, quantGroupPack, quantMatmul,
+} from "./quant_matmul";
+import { planQuantPack, quantPack } from "./quant_pack";
+import { planQuantSeal, quantEmbed, quantSeal } from "./quant_weights";
 import { draw, planSegment, segment } from "./sample";
 import { planSeal, seal } from "./weights";
 
@@ -28,6 +33,8 @@ export function plan(op: usize): i32 {
       return planGroup(op);
     case Op.GroupPack:
     case Op.GroupActivate:
+    case Op.QuantGroupPack:
+    case Op.QuantGroupActivate:
       return planGroups(op);
     case Op.GroupMatmul:
       return planGroupMatmul(op);
@@ -35,6 +42,14 @@ export function plan(op: usize): i32 {
       return planSegment(op);
     case Op.Seal:
       return planSeal(op);
+    case Op.QuantPack:
+      return planQuantPack(op);
+    case Op.QuantMatmul:
+      return planQuantMatmul(op);
+    case Op.QuantGroupMatmul:
+      return planQuantGroupMatmul(op);
+    case Op.QuantSeal:
+      return planQuantSeal(op);
     default:
       return liveRows(op);
   }
@@ -79,6 +94,20 @@ export function execute(op: usize, chunk: i32, thread: i32): void {
       return draw(op, chunk, thread);
     case Op.Seal:
       return seal(op, chunk, thread);
+    case Op.QuantPack:
+      return quantPack(op, chunk);
+    case Op.QuantMatmul:
+      return quantMatmul(op, chunk, thread);
+    case Op.QuantEmbed:
+      return quantEmbed(op, chunk);
+    case Op.QuantGroupPack:
+      return quantGroupPack(op, chunk);
+    case Op.QuantGroupMatmul:
+      return quantGroupMatmul(op, chunk, thread);
+    case Op.QuantGroupActivate:
+      return quantGroupActivate(op, chunk, thread);
+    case Op.QuantSeal:
+      return quantSeal(op, chunk, thread);
     default:
       unreachable();
   }

@@ -57,7 +57,7 @@ function nextBest(scores: usize, n: i32, chosen: usize, count: i32): i32 {
 }
 
 @inline
-function groupAt(table: usize, group: i32): usize {
+export function groupAt(table: usize, group: i32): usize {
   return table + HEADER + <usize>group * 12;
 }
 
@@ -156,7 +156,7 @@ export function planGroupMatmul(op: usize): i32 {
 }
 
 @inline
-function typicalRows(table: usize): i32 {
+export function typicalRows(table: usize): i32 {
   return max(1, load<i32>(table, 4) / load<i32>(table));
 }
 

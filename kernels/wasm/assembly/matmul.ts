@@ -42,7 +42,7 @@ function touch(from: usize, bytes: usize, sink: usize): void {
 }
 
 /** Scales `count` (1 to 8) results of `sink`, adds bias and the former output where asked, stores. */
-function finish(sink: usize, scale: f32, out: usize, bias: usize, add: bool, count: i32): void {
+export function finish(sink: usize, scale: f32, out: usize, bias: usize, add: bool, count: i32): void {
   for (; count > 0; count -= 4) {
     let v = f32x4.mul(v128.load(sink), f32x4.splat(scale));
     if (count >= 4) {

@@ -1,5 +1,22 @@
 /** Data and helpers that the contract's cases share. */
 import type { Backend, Rows, Tensor, WeightDType } from "../../../kernels/backend.ts";
+import { isQuantised, widen } from "../../../kernels/dtype.ts";
+import { quantise } from "../../support/quantise.ts";
+
+/**
+ * Most relative error (norm of the difference over norm of the expected) of a product with weights of each
+ * dtype. Backends may round activations to integers for quantised ones: to 14 bits for `q8_0`, to 8 for the
+ * others, whose weights are far coarser.
+ */
+export const relativeErrors: Readonly<Record<WeightDType, number>> = {
+  f32: 1e-6,
+  f16: 1e-6,
+  bf16: 1e-6,
+  q8_0: 2e-4,
+  q6_k: 0.01,
+  q4_k: 0.01,
+  q4_0: 0.01,
+};
 
 /** A backend under test, and how to make one. */
 export interface ContractTarget {
@@ -42,6 +59,10 @@ export function encode(
   values: Float32Array,
 ): { bytes: Uint8Array; values: Float32Array } {
   if (dtype === "f32") return { bytes: bytesOf(values), values };
+  if (isQuantised(dtype)) {
+    const bytes = quantise(dtype, values);
+    return { bytes, values: widen(dtype, bytes.buffer) };
+  }
   if (dtype === "f16") {
     const halves = Float16Array.from(values);
     return { bytes: bytesOf(halves), values: Float32Array.from(halves) };
@@ -144,6 +165,23 @@ export function assertClose(
     if (a === e || Math.abs(a - e) <= tolerance * (1 + Math.abs(e))) continue;
     throw new Error(`${what}: value ${i} is ${a}, expected ${e}`);
   }
+}
+
+/** Fails where the norm of the difference is over `tolerance` times that of what was expected. */
+export function assertNear(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  what: string,
+  tolerance: number,
+): void {
+  let [error, size] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    error += (actual[i]! - expected[i]!) ** 2;
+    size += expected[i]! ** 2;
+  }
+  const relative = Math.sqrt(error / size);
+  if (actual.length === expected.length && relative <= tolerance) return;
+  throw new Error(`${what}: relative error ${relative}, at most ${tolerance} expected`);
 }
 
 /** Fails unless both hold the same bits. */
