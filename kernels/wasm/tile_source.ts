@@ -72,7 +72,8 @@ function tileFunction(tile: Tile): string {
   );
   const loop = (unroll: number, condition: string) =>
     `while (${condition}) {
-      ${range(0, unroll).map((u) => step(tile, u)).join("\n")}
+      ${unroll > 1 && shuffles(tile) ? loadActivations(tile) : ""}
+      ${range(0, unroll).map((u) => step(tile, u, unroll)).join("\n")}
       ${range(0, panels).map((p) => `p${p} += ${column * unroll};`).join(" ")}
       x += ${4 * tokens * unroll};
     }`;
@@ -95,14 +96,15 @@ function tileFunction(tile: Tile): string {
 }
 
 /** One k: widens each panel's 8 weights, multiplies them with each token's activation. */
-function step({ dtype, tokens, panels }: Tile, unroll: number): string {
+function step(tile: Tile, unroll: number, steps: number): string {
+  const { dtype, tokens, panels } = tile;
   const lines: string[] = [];
   for (const p of range(0, panels)) {
     lines.push(...widen(dtype, p, unroll));
     for (const t of range(0, tokens)) {
       const at = (unroll * tokens + t) * 4;
       if (p === 0 || tokens > 1) {
-        lines.push(`const s${unroll}_${p}_${t} = v128.load32_splat(x, ${at});`);
+        lines.push(`const s${unroll}_${p}_${t} = ${activation(tile, at, steps > 1)};`);
       }
       const s = tokens > 1 ? `s${unroll}_${p}_${t}` : `s${unroll}_0_0`;
       lines.push(`lo${p}_${t} = madd(${s}, low${unroll}_${p}, lo${p}_${t});`);
@@ -110,6 +112,24 @@ function step({ dtype, tokens, panels }: Tile, unroll: number): string {
     }
   }
   return lines.join("\n");
+}
+
+/**
+ * Whether four activations are loaded at once and spread by shuffles. Engines without a trap handler check
+ * the bounds of each access, which costs a full tile more than the shuffles do.
+ */
+function shuffles({ dtype, tokens }: Tile): boolean {
+  return tokens === 6 && dtype !== "F16";
+}
+
+function loadActivations({ tokens }: Tile): string {
+  return range(0, tokens).map((i) => `const x${i} = v128.load(x, ${16 * i});`).join("\n");
+}
+
+function activation(tile: Tile, at: number, loaded: boolean): string {
+  if (!loaded || !shuffles(tile)) return `v128.load32_splat(x, ${at})`;
+  const x = `x${at >> 4}`, lane = (at >> 2) & 3;
+  return `v128.shuffle<f32>(${x}, ${x}, ${lane}, ${lane}, ${lane}, ${lane})`;
 }
 
 /**
