@@ -108,9 +108,12 @@ export interface LinearOptions {
 export interface RotaryWeights {
   /** f32 `[maxPositions, headDim]`: cosines of the `headDim/2` frequencies, then their sines. */
   readonly table: Tensor;
-  /** f32 `[headDim]`: RMSNorm weights of every query and key head, applied before the rotation. */
+  /**
+   * f32 `[headDim]`: RMSNorm weights of every query head, applied before the rotation; or `[heads * headDim]`:
+   * of all query heads as one row.
+   */
   readonly qNorm?: Tensor;
-  /** The same of every key head. */
+  /** The same of keys; of every head, or of all, as `qNorm`. */
   readonly kNorm?: Tensor;
   /** Added to the mean square by both norms. */
   readonly eps: number;

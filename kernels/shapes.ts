@@ -4,6 +4,7 @@ import type {
   ExpertWeights,
   KvCache,
   LinearOptions,
+  RotaryWeights,
   Tensor,
 } from "./backend.ts";
 import { KernelError } from "./errors.ts";
@@ -37,6 +38,20 @@ export const shapes = {
     const { spec } = cache;
     check("attention", spec.kvHeads === kvHeads && spec.headDim === headDim, qkv);
     check("attention", layer >= 0 && layer < spec.layers, qkv);
+  },
+  rotate(
+    qkv: Tensor,
+    cache: KvCache,
+    layer: number,
+    shape: AttentionShape,
+    { qNorm, kNorm }: RotaryWeights,
+  ): void {
+    shapes.attention(qkv, cache, layer, shape);
+    const { heads, kvHeads, headDim } = shape;
+    const [q, k] = [qNorm, kNorm].map((norm) => norm?.shape[0]);
+    const isHead = (q ?? headDim) === headDim && (k ?? headDim) === headDim;
+    const isRow = q === heads * headDim && k === kvHeads * headDim;
+    check("rotateAppend", isHead || isRow, qkv);
   },
   route(choice: ExpertChoice, x: Tensor, gate: Tensor): void {
     const { experts, weights } = choice;

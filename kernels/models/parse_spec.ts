@@ -12,6 +12,7 @@ const architectures: Readonly<Record<string, Architecture>> = {
   MixtralForCausalLM: "mixtral",
   Qwen2MoeForCausalLM: "qwen2_moe",
   Qwen3MoeForCausalLM: "qwen3_moe",
+  OlmoeForCausalLM: "olmoe",
 };
 
 /** Reads a parsed `config.json`. Throws `InvalidModel` or `Unsupported`, naming the field and its value. */
@@ -21,7 +22,7 @@ export function parseModelSpec(json: unknown): ModelSpec {
   refuseUnsupported(config);
   const isMixtral = architecture === "mixtral";
   const hasBias = config.attention_bias === true &&
-    (architecture === "llama" || architecture.startsWith("qwen3"));
+    ["llama", "qwen3", "qwen3_moe", "olmoe"].includes(architecture);
   const mixture = readMixture(architecture, config);
   const spec: ModelSpec = {
     architecture,
@@ -33,19 +34,24 @@ export function parseModelSpec(json: unknown): ModelSpec {
     ffn: config.intermediate_size,
     vocab: config.vocab_size,
     maxPositions: config.max_position_embeddings,
-    eps: config.rms_norm_eps ?? (isMixtral ? 1e-5 : 1e-6),
+    eps: config.rms_norm_eps ?? (isMixtral || architecture === "olmoe" ? 1e-5 : 1e-6),
     theta: config.rope_parameters?.rope_theta ?? config.rope_theta ?? (isMixtral ? 1e6 : 1e4),
     scaling: parseScaling(config),
     qkvBias: hasBias || architecture === "qwen2" ||
       (architecture === "qwen2_moe" && config.qkv_bias !== false),
     outputBias: hasBias,
-    headNorm: architecture.startsWith("qwen3"),
+    queryKeyNorm: queryKeyNormOf(architecture),
     windows: readWindows(architecture, config),
     tiedEmbeddings: config.tie_word_embeddings ?? false,
     ...(mixture && { mixture }),
   };
   checkHeads(spec);
   return spec;
+}
+
+function queryKeyNormOf(architecture: Architecture): ModelSpec["queryKeyNorm"] {
+  if (architecture === "olmoe") return "row";
+  return architecture.startsWith("qwen3") ? "head" : "none";
 }
 
 function findArchitecture(names: readonly string[]): Architecture {
@@ -92,7 +98,7 @@ function readWindows(architecture: Architecture, config: Config): (number | unde
 }
 
 function windowOf(architecture: Architecture, config: Config): number | undefined {
-  if (architecture === "llama") return undefined;
+  if (architecture === "llama" || architecture === "olmoe") return undefined;
   if (architecture.startsWith("qwen") && !config.use_sliding_window) return undefined;
   const fallback = architecture === "mixtral" ? null : 4096;
   const window = config.sliding_window === undefined ? fallback : config.sliding_window;
@@ -111,7 +117,7 @@ function readMixture(architecture: Architecture, config: Config): MixtureSpec | 
       layers: Array.from({ length: config.num_hidden_layers }, () => true),
     };
   }
-  return architecture.endsWith("_moe") ? readQwenMixture(architecture, config) : undefined;
+  return architecture.endsWith("moe") ? readQwenMixture(architecture, config) : undefined;
 }
 
 function readQwenMixture(architecture: Architecture, config: Config): MixtureSpec | undefined {
@@ -123,7 +129,9 @@ function readQwenMixture(architecture: Architecture, config: Config): MixtureSpe
   return {
     experts,
     topK: checkTopK(required(config, "num_experts_per_tok"), experts),
-    ffn: required(config, "moe_intermediate_size"),
+    ffn: architecture === "olmoe"
+      ? config.moe_intermediate_size ?? config.intermediate_size
+      : required(config, "moe_intermediate_size"),
     normalise: config.norm_topk_prob ?? false,
     sharedFfn: hasShared ? required(config, "shared_expert_intermediate_size") : 0,
     layers: Array.from(

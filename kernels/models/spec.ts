@@ -49,7 +49,8 @@ export type Architecture =
   | "qwen3"
   | "mixtral"
   | "qwen2_moe"
-  | "qwen3_moe";
+  | "qwen3_moe"
+  | "olmoe";
 
 /** A decoder-only transformer of the Llama line. */
 export interface ModelSpec {
@@ -81,8 +82,8 @@ export interface ModelSpec {
   readonly qkvBias: boolean;
   /** Whether the attention's output projection has a bias. */
   readonly outputBias: boolean;
-  /** RMSNorm on every query and key head. */
-  readonly headNorm: boolean;
+  /** RMSNorm of queries and keys before the rotation: of every head (Qwen3), or of the whole row (OLMoE). */
+  readonly queryKeyNorm: "none" | "head" | "row";
   /** Sliding window of each layer; `undefined` = full attention. */
   readonly windows: readonly (number | undefined)[];
   /** Whether the head is the embedding table. */

@@ -57,16 +57,17 @@ export function loadLayer(
   layer: number,
   experts: Range | undefined,
 ): LayerWeights {
-  const { dim, heads, headDim } = spec;
+  const { dim, heads, kvHeads, headDim } = spec;
+  const normed = (count: number) => spec.queryKeyNorm === "row" ? count * headDim : headDim;
   const at = `model.layers.${layer}`;
   const attention = `${at}.self_attn`;
   const vector = (name: string, length: number) => loader.vector(name, [{ name, shape: [length] }]);
   return {
     attentionNorm: vector(`${at}.input_layernorm.weight`, dim),
     qkv: loadHeads(loader, spec, attention),
-    ...(spec.headNorm && {
-      qNorm: vector(`${attention}.q_norm.weight`, headDim),
-      kNorm: vector(`${attention}.k_norm.weight`, headDim),
+    ...(spec.queryKeyNorm !== "none" && {
+      qNorm: vector(`${attention}.q_norm.weight`, normed(heads)),
+      kNorm: vector(`${attention}.k_norm.weight`, normed(kvHeads)),
     }),
     output: loader.matrix(`${attention}.o_proj.weight`, dim, heads * headDim),
     ...(spec.outputBias && { outputBias: vector(`${attention}.o_proj.bias`, dim) }),

@@ -75,9 +75,9 @@ export function rotateAppend(
   const { heads, kvHeads, headDim } = shape;
   const { pageSize } = cache.spec;
   const at = (head: number) => row.subarray(head * headDim, (head + 1) * headDim);
+  normHeads(row.subarray(0, heads * headDim), rotary.qNorm, rotary.eps);
+  normHeads(row.subarray(heads * headDim, (heads + kvHeads) * headDim), rotary.kNorm, rotary.eps);
   for (let head = 0; head < heads + kvHeads; head++) {
-    const norm = head < heads ? rotary.qNorm : rotary.kNorm;
-    if (norm) rmsNorm(at(head), at(head).slice(), norm, rotary.eps);
     rotate(at(head), rotary.table, position);
   }
   const page = pages[Math.floor(position / pageSize)]!;
@@ -85,6 +85,15 @@ export function rotateAppend(
     const offset = cache.offset(layer, page, position % pageSize, head);
     cache.keys.set(at(heads + head), offset);
     cache.values.set(at(heads + kvHeads + head), offset);
+  }
+}
+
+/** Norms heads in pieces as long as the weight: one head each, or all as one row. */
+function normHeads(heads: Float32Array, weight: Float32Array | undefined, eps: number): void {
+  if (!weight) return;
+  for (let from = 0; from < heads.length; from += weight.length) {
+    const piece = heads.subarray(from, from + weight.length);
+    rmsNorm(piece, piece.slice(), weight, eps);
   }
 }
 

@@ -63,7 +63,7 @@ export class ReferenceRecorder implements Recorder {
     rotary: RotaryWeights,
     placement: Placement,
   ): void {
-    shapes.attention(qkv, cache, layer, shape);
+    shapes.rotate(qkv, cache, layer, shape, rotary);
     const [all, kv] = [host(qkv), cache as HostKvCache];
     const weights = {
       table: host(rotary.table).floats,

@@ -94,7 +94,7 @@ export class WasmRecorder implements Recorder {
     rotary: RotaryWeights,
     placement: Placement,
   ): void {
-    shapes.attention(qkv, cache, layer, shape);
+    shapes.rotate(qkv, cache, layer, shape, rotary);
     const { table, qNorm, kNorm } = rotary;
     this.#floats("rotateAppend", qkv, table, ...[qNorm, kNorm].filter((t) => t !== undefined));
     if (table.shape[1] !== shape.headDim) throw mismatch("rotateAppend", table, qkv);
@@ -103,6 +103,7 @@ export class WasmRecorder implements Recorder {
       Weight: this.#at(table),
       Bias: qNorm ? this.#at(qNorm) : 0,
       T: kNorm ? this.#at(kNorm) : 0,
+      Width: qNorm && qNorm.shape[0] !== shape.headDim ? 1 : 0,
       U: table.shape[0]!,
       Scale: rotary.eps,
     });

@@ -9,7 +9,7 @@ import { normRow } from "./elementwise";
 
 /** Words: `X` qkv, `K` headDim, `A` heads, `B` kvHeads, `C` page size, `D` pages, `E` layer,
  * `P` positions, `Q` sequences, `R` page tables, `S` cache, `N` pages of a table, `Scale` eps,
- * `Flags` dtype of the cache, `Weight` rotary table, `Bias` q norm, `T` k norm, `U` limit of positions or
+ * `Flags` dtype of the cache, `Weight` rotary table, `Bias` q norm, `T` k norm, `Width` whether they norm whole rows, `U` limit of positions or
  * window, `V` limit of sequences. */
 
 @inline
@@ -91,20 +91,30 @@ function rotateHead(head: usize, angles: usize, half: i32): void {
   }
 }
 
+/** Norms heads one by one, or as one row where `Width` says so. */
+function normHeads(op: usize, row: usize, weight: usize, heads: i32): void {
+  if (!weight) return;
+  const dim = word(op, Word.K), eps = number(op, Word.Scale);
+  if (word(op, Word.Width)) return normRow(row, row, weight, heads * dim, eps);
+  for (let h = 0; h < heads; h++) {
+    const head = row + ((<usize>h * <usize>dim) << 2);
+    normRow(head, head, weight, dim, eps);
+  }
+}
+
 /** Rotate: norms and rotates one token's query and key heads in place, appends keys and values. */
 export function rotate(op: usize, token: i32): void {
   const dim = word(op, Word.K), heads = word(op, Word.A), kvHeads = word(op, Word.B);
   const row = address(op, Word.X) + ((<usize>token * <usize>((heads + 2 * kvHeads) * dim)) << 2);
   const position = positionOf(op, token, word(op, Word.U));
   const angles = address(op, Word.Weight) + ((<usize>position * <usize>dim) << 2);
-  const eps = number(op, Word.Scale);
+  const keys = row + ((<usize>(heads * dim)) << 2);
+  normHeads(op, row, address(op, Word.Bias), heads);
+  normHeads(op, keys, address(op, Word.T), kvHeads);
   for (let h = 0; h < heads + kvHeads; h++) {
-    const head = row + ((<usize>h * <usize>dim) << 2);
-    const weight = h < heads ? address(op, Word.Bias) : address(op, Word.T);
-    if (weight) normRow(head, head, weight, dim, eps);
-    rotateHead(head, angles, dim >> 1);
+    rotateHead(row + ((<usize>h * <usize>dim) << 2), angles, dim >> 1);
   }
-  append(op, row + ((<usize>(heads * dim)) << 2), pageOf(op, sequenceOf(op, token), position), position);
+  append(op, keys, pageOf(op, sequenceOf(op, token), position), position);
 }
 
 function append(op: usize, keys: usize, page: i32, position: i32): void {

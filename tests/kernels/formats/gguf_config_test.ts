@@ -69,7 +69,7 @@ Deno.test("openGguf() gives each model line's facts", async () => {
   assert.equal(qwen2.qkvBias, true);
   const wide = { "attention.key_length": u32(16), "attention.value_length": u32(16) };
   const qwen3 = await specOf(smallMetadata("qwen3", wide));
-  assert.deepEqual([qwen3.architecture, qwen3.headNorm, qwen3.headDim], ["qwen3", true, 16]);
+  assert.deepEqual([qwen3.architecture, qwen3.queryKeyNorm, qwen3.headDim], ["qwen3", "head", 16]);
   const mixtral = await specOf(smallMetadata("llama", mixture));
   assert.deepEqual([mixtral.architecture, mixtral.mixture?.ffn], ["mixtral", 64]);
 });

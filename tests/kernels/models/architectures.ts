@@ -1,11 +1,11 @@
 /** Small models of every line, with sizes that fit no vector width. */
-import type { WeightDType } from "../../../kernels/backend.ts";
+import type { FloatDType } from "./checkpoint.ts";
 import type { HubConfig } from "./oracle.ts";
 
 /** A model to test. */
 export interface ModelCase {
   readonly name: string;
-  readonly dtype: WeightDType;
+  readonly dtype: FloatDType;
   readonly config: HubConfig;
   readonly shardBytes?: number;
 }
@@ -142,6 +142,18 @@ export const modelCases: readonly ModelCase[] = [
       rope_parameters: { rope_type: "default", rope_theta: 1_000_000 },
       sliding_window: 8,
       use_sliding_window: true,
+    },
+  },
+  {
+    name: "OLMoE with norms over whole rows",
+    dtype: "f32",
+    config: {
+      ...base,
+      architectures: ["OlmoeForCausalLM"],
+      num_experts: 5,
+      num_experts_per_tok: 2,
+      moe_intermediate_size: 24,
+      norm_topk_prob: false,
     },
   },
 ];

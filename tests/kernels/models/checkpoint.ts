@@ -1,8 +1,10 @@
 /** Small random checkpoints in Hugging Face form. */
-import type { WeightDType } from "../../../kernels/backend.ts";
 import { type TensorToWrite, writeSafetensors } from "../../../kernels/formats/mod.ts";
 import { encode, Random } from "../contract/values.ts";
 import type { HubConfig, Tensors } from "./oracle.ts";
+
+/** The dtypes of plain floats, as safetensors hold them. */
+export type FloatDType = "f32" | "f16" | "bf16";
 
 /** A checkpoint in memory: as it is written, and as it is meant. */
 export interface Checkpoint {
@@ -36,6 +38,9 @@ function addAttention(shapes: Map<string, number[]>, config: HubConfig, at: stri
     if (hasInnerBias) shapes.set(`${at}.self_attn.${name}_proj.bias`, [width]);
     if (line.startsWith("Qwen3") && name !== "v") {
       shapes.set(`${at}.self_attn.${name}_norm.weight`, [headDim]);
+    }
+    if (line.startsWith("Olmoe") && name !== "v") {
+      shapes.set(`${at}.self_attn.${name}_norm.weight`, [width]);
     }
   }
   shapes.set(`${at}.self_attn.o_proj.weight`, [dim, widths.q]);
@@ -73,7 +78,7 @@ function addFeedForward(shapes: Map<string, number[]>, config: HubConfig, layer:
 }
 
 /** Draws a checkpoint: norms around 1, matrices that keep the size of what passes through them. */
-export function randomCheckpoint(config: HubConfig, dtype: WeightDType, seed: number): Checkpoint {
+export function randomCheckpoint(config: HubConfig, dtype: FloatDType, seed: number): Checkpoint {
   const random = new Random(seed);
   const tensors = new Map<string, Float32Array>();
   const stored = [...tensorShapes(config)].map(([name, shape]) => {

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { openModelFolder, type TensorToWrite } from "../../../kernels/formats/mod.ts";
+import {
+  openModelFolder,
+  type TensorToWrite,
+  type WeightSource,
+} from "../../../kernels/formats/mod.ts";
 import {
   checkpointBytes,
   ExpertShard,
@@ -7,6 +11,7 @@ import {
   parseModelSpec,
   type PartitionOptions,
 } from "../../../kernels/models/mod.ts";
+import { WeightLoader } from "../../../kernels/models/weight_loader.ts";
 import { createReferenceBackend } from "../../../kernels/reference/mod.ts";
 import { withFolder } from "../formats/support.ts";
 import { modelCases } from "./architectures.ts";
@@ -72,10 +77,24 @@ Deno.test("ModelPartition.load() names a tensor of integers", () =>
     assertRefused(open, "Unsupported", up, "i16");
   }));
 
-Deno.test("ModelPartition.load() refuses to stack tensors of several dtypes", () =>
-  withModel(only(up, (tensor) => [{ ...tensor, dtype: "bf16" }]), (open) => {
-    assertRefused(open, "Unsupported", "model.layers.1.block_sparse_moe.experts.gate_up");
-  }));
+Deno.test("WeightLoader stacks tensors of several dtypes as float32", () => {
+  const shape = [1, 4];
+  const parts = new Map([
+    ["half", { dtype: "f16", bytes: new Uint8Array(new Float16Array([1, -2, 0.5, 3]).buffer) }],
+    ["whole", { dtype: "f32", bytes: new Uint8Array(new Float32Array([0.1, 4, 5, 6]).buffer) }],
+  ]);
+  const source = {
+    info: (name: string) => ({ dtype: parts.get(name)!.dtype, shape, byteLength: 0 }),
+    read: (name: string, at: number, into: Uint8Array) =>
+      into.set(parts.get(name)!.bytes.subarray(at, at + into.length)),
+  } as unknown as WeightSource;
+  const backend = createReferenceBackend();
+  const named = [...parts.keys()].map((name) => ({ name, shape }));
+  const loader = new WeightLoader(backend, source);
+  assert.equal(loader.storedAlike(named), false);
+  const tensor = loader.stack("both", named, [2, 4]);
+  assert.equal(tensor.dtype, "f32");
+});
 
 Deno.test("ModelPartition.load() refuses a device without room", () =>
   withModel((tensor) => [tensor], (open) => {

@@ -80,7 +80,10 @@ class Oracle {
     const at = `model.layers.${layer}.self_attn`;
     const project = (name: string, count: number, turns: boolean) =>
       rows.map((row, position) =>
-        split(this.#linear(row, `${at}.${name}_proj`), count).map((head) =>
+        split(
+          this.#rowNorm(this.#linear(row, `${at}.${name}_proj`), `${at}.${name}_norm`, turns),
+          count,
+        ).map((head) =>
           turns ? this.#turn(this.#headNorm(head, `${at}.${name}_norm`), position) : head
         )
       );
@@ -113,7 +116,8 @@ class Oracle {
         "w2",
       );
     }
-    const isSparse = this.#is("Moe") && !config.mlp_only_layers?.includes(layer) &&
+    const isSparse = (this.#is("Moe") || this.#is("Olmoe")) &&
+      !config.mlp_only_layers?.includes(layer) &&
       (layer + 1) % (config.decoder_sparse_step ?? 1) === 0;
     if (!isSparse) return this.#gated(row, `${at}.mlp`);
     const normalise = config.norm_topk_prob ?? false;
@@ -191,6 +195,10 @@ class Oracle {
     if (wavelength > original / low!) return base / factor!;
     const smooth = (original / wavelength - low!) / (high! - low!);
     return (1 - smooth) * base / factor! + smooth * base;
+  }
+
+  #rowNorm(row: Row, name: string, turns: boolean): Row {
+    return this.#is("Olmoe") && turns ? this.#norm(row, name) : row;
   }
 
   #headNorm(head: Row, name: string): Row {

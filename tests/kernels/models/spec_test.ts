@@ -41,7 +41,7 @@ Deno.test("parseModelSpec() reads the sizes and defaults of a Llama", () => {
     scaling: { kind: "default" },
     qkvBias: false,
     outputBias: false,
-    headNorm: false,
+    queryKeyNorm: "none",
     windows: [undefined, undefined, undefined, undefined],
     tiedEmbeddings: false,
   });
@@ -62,12 +62,12 @@ Deno.test("parseModelSpec() reads null as absent and ignores fields of training"
 
 Deno.test("parseModelSpec() gives biases and head norms to the lines that have them", () => {
   const facts = (architecture: string, fields: object = {}) => {
-    const { qkvBias, outputBias, headNorm } = as(architecture, {
+    const { qkvBias, outputBias, queryKeyNorm } = as(architecture, {
       ...qwenMoe,
       architectures: [`${architecture}ForCausalLM`],
       ...fields,
     });
-    return [qkvBias, outputBias, headNorm];
+    return [qkvBias, outputBias, queryKeyNorm !== "none"];
   };
   assert.deepEqual(facts("Llama", { attention_bias: true }), [true, true, false]);
   assert.deepEqual(facts("Mistral", { attention_bias: true }), [false, false, false]);
