@@ -2,7 +2,7 @@
 import type { ExpertWeights, Tensor } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { ModelSpec } from "./spec.ts";
-import type { Part, WeightLoader } from "./weight_loader.ts";
+import type { WeightLoader } from "./weight_loader.ts";
 
 /** Weights of one layer. */
 export interface LayerWeights {

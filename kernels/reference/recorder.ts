@@ -16,7 +16,7 @@ import {
 import { shapes } from "../shapes.ts";
 import * as ops from "./operations.ts";
 import { confidence, drawToken, logSoftmax, type SamplerControls } from "./sampler.ts";
-import { host, HostKvCache, type HostTensor } from "./tensor.ts";
+import { host, type HostKvCache, type HostTensor } from "./tensor.ts";
 
 /** One recorded operation. */
 export type Operation = (counts: Counts) => void;

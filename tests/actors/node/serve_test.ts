@@ -215,7 +215,7 @@ Deno.test("deno task serve refuses bad starts in one line", async (t) => {
     await refuses(
       "a missing folder",
       ["--model", "/nowhere"],
-      /Cannot find model folder: \/nowhere/,
+      /Cannot find model: \/nowhere/,
     );
     await refuses("a half-copied folder", ["--model", folder], /^Cannot /);
     await refuses("a wrong value", ["--config", `${folder}/tandem.json`], /listen\.port.*-1/);
