@@ -1,5 +1,5 @@
 import type { LlamaCpp } from "./rival.ts";
-import type { EngineSubject } from "./subject.ts";
+import type { TandemProcess } from "./tandem_process.ts";
 
 /** How far apart the rival's first two logits must be for its choice to count. */
 const leastMargin = 0.02;
@@ -10,18 +10,22 @@ export interface Agreement {
   readonly unsure: number;
 }
 
-/** Compares greedy next tokens. Throws on the first sure one that differs. */
+/**
+ * Compares greedy next tokens. Throws on the first sure one that differs; what counts as sure may be
+ * given, for weights that both engines round in their own ways.
+ */
 export async function checkAgreement(
-  tandem: Pick<EngineSubject, "nextToken"> | null,
+  tandem: Pick<TandemProcess, "nextToken"> | null,
   rival: Pick<LlamaCpp, "sureToken">,
   prompts: readonly number[][],
+  sure: number = leastMargin,
 ): Promise<Agreement> {
   let agreed = 0, unsure = 0;
   for (const prompt of prompts) {
     const { token, margin } = await rival.sureToken(prompt);
     const answer = await tandem?.nextToken(prompt) ?? token;
     if (answer === token) agreed++;
-    else if (margin < leastMargin) unsure++;
+    else if (margin < sure) unsure++;
     else {
       throw new Error(
         `Cannot compare speed, engines disagree after ${prompt.length} tokens: ` +

@@ -11,25 +11,29 @@ export interface Measure {
   run(subject: EngineSubject): Promise<Rate>;
 }
 
+/** Tokens in the cache when decoding begins. */
+export const promptTokens = 128;
+
+/** The last id of a prompt is the first to be computed: one more than lie in the cache. */
 const decode = (batch: number, tokens: number, repeats: number): Measure => ({
   key: `decode_b${batch}`,
   repeats,
-  run: (subject) => subject.decode({ batch, promptLength: 128, tokens }),
+  run: (subject) => subject.decode({ batch, promptLength: promptTokens + 1, tokens }),
 });
 
-const prefill = (length: number): Measure => ({
+const prefill = (length: number, repeats: number): Measure => ({
   key: `prefill_${length}`,
-  repeats: 3,
+  repeats,
   run: (subject) => subject.prefill({ length }),
 });
 
 /** All measures, in the order of the report. */
 export const measures: readonly Measure[] = [
-  decode(1, 48, 2),
-  decode(8, 32, 2),
-  decode(32, 16, 2),
-  prefill(128),
-  prefill(512),
+  decode(1, 24, 2),
+  decode(8, 12, 2),
+  decode(32, 6, 2),
+  prefill(128, 2),
+  prefill(512, 1),
 ];
 
 /** Tokens per second of every subject, by measure, one sample a round. */
@@ -46,12 +50,12 @@ export async function runRounds(
   log: (line: string) => void,
 ): Promise<Samples> {
   const samples: Samples = new Map(
-    subjects.map((s) => [s, new Map(chosen.map((m) => [m.key, []]))]),
+    subjects.map((s) => [s, new Map(chosen.filter(runsOn(s)).map((m) => [m.key, []]))]),
   );
   for (let round = 0; round <= rounds; round++) {
     const order = round % 2 === 0 ? subjects : subjects.toReversed();
     for (const measure of chosen) {
-      for (const subject of order) {
+      for (const subject of order.filter((subject) => runsOn(subject)(measure))) {
         const rate = await bestRate(measure, subject, round === 0 ? 1 : measure.repeats);
         if (round > 0) samples.get(subject)!.get(measure.key)!.push(rate);
       }
@@ -59,6 +63,10 @@ export async function runRounds(
     log(round === 0 ? "Warmed up" : `Round ${round} of ${rounds}`);
   }
   return samples;
+}
+
+function runsOn({ only }: EngineSubject): (measure: Measure) => boolean {
+  return ({ key }) => only === undefined || only.includes(key);
 }
 
 async function bestRate(measure: Measure, subject: EngineSubject, runs: number): Promise<number> {

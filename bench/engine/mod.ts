@@ -1,17 +1,16 @@
 import type { Bench, BenchOptions, BenchReport } from "../harness.ts";
+import { measureMachine } from "../plain/mod.ts";
 import { installRivals } from "../rivals/mod.ts";
 import { type Agreement, checkAgreement } from "./agreement.ts";
-import { runRounds } from "./measures.ts";
+import { measureModel } from "./model_run.ts";
 import { type EngineOptions, engineOptions } from "./options.ts";
-import { prepareModel } from "./prepare.ts";
-import { agreementPrompts } from "./prompts.ts";
 import { prepareRealModel, realPrompts } from "./real_model.ts";
-import { compare, jsonOf, type ModelReport, tableOf } from "./report.ts";
+import { type ModelReport, rounded, tableOf } from "./report.ts";
 import { LlamaCpp } from "./rival.ts";
-import type { ModelShape } from "./shapes.ts";
-import type { TandemModule } from "./subject.ts";
+import { summarise } from "./summary.ts";
+import { TandemProcess } from "./tandem_process.ts";
 
-/** Decode and prefill of Tandem's CPU engine and of llama.cpp on the same F16 weights, in turn. */
+/** Decode and prefill of Tandem's CPU engine and of llama.cpp on the same GGUF files, in turn. */
 export const bench: Bench = {
   name: "engine",
   description: "Tokens per second on the CPU against llama.cpp, same weights",
@@ -20,74 +19,50 @@ export const bench: Bench = {
 
 async function run(options: BenchOptions): Promise<BenchReport> {
   const chosen = engineOptions(options);
-  await installRivals(options.log);
-  const tandem = chosen.rivalOnly ? null : await loadTandem();
-  const bandwidth = await tandem?.measureReadBandwidth?.({ threads: chosen.threads }) ?? null;
+  if (chosen.rival) await installRivals(options.log);
+  options.log("Measuring the read bandwidth of this machine");
+  const machine = await measureMachine({ threads: chosen.threads });
   options.log("Comparing answers on a trained model");
-  const realAgreement = await compareRealModel(chosen.threads, tandem);
+  const realAgreement = await compareRealModel(chosen);
   const reports: Record<string, ModelReport> = {};
-  for (const [key, shape] of Object.entries(chosen.shapes)) {
-    reports[key] = await measureModel(shape, chosen, tandem, options.log);
+  for (const [key, model] of Object.entries(chosen.models)) {
+    reports[key] = await measureModel(key, model, chosen, options.log);
   }
   const models = Object.entries(reports).map(([key, report]) => [key, jsonOf(report)]);
   return {
     table: tableOf(reports),
     json: {
+      ...summarise(Object.values(reports), machine.readBandwidth),
       ...Object.fromEntries(models),
       real_model_agreement: realAgreement,
-      read_bandwidth_gbs: bandwidth,
+      read_bandwidth_gbs: rounded(machine.readBandwidth),
       threads: chosen.threads,
       cpu: cpuModel(),
       rounds: chosen.rounds,
-      shapes: Object.values(chosen.shapes).map((shape) => shape.name),
+      v8_flags: chosen.v8Flags ?? null,
+      shapes: Object.values(chosen.models).map(({ shape }) => shape.name),
     },
   };
 }
 
-async function measureModel(
-  shape: ModelShape,
-  { threads, rounds, measures }: EngineOptions,
-  tandemModule: TandemModule | null,
-  log: (line: string) => void,
-): Promise<ModelReport> {
-  const { folder, gguf } = prepareModel(shape, log);
-  log(`Loading ${shape.name}`);
-  const rival = await LlamaCpp.open(gguf, shape.vocab, threads);
-  const tandem = await tandemModule?.openTandem(folder, { threads }) ?? null;
-  try {
-    const agreement = await checkAgreement(tandem, rival, agreementPrompts(shape.vocab));
-    const subjects = tandem === null ? [rival] : [tandem, rival];
-    const samples = await runRounds(subjects, measures, rounds, log);
-    const peakBytes = {
-      tandem: await tandem?.peakMemoryBytes() ?? null,
-      rival: await rival.peakMemoryBytes(),
-    };
-    return { comparisons: compare(samples, tandem, rival), agreement, peakBytes };
-  } finally {
-    await rival.close();
-    await tandem?.close();
-  }
+function jsonOf({ comparisons, agreement, memory }: ModelReport): Record<string, unknown> {
+  return { ...comparisons, agreement, memory_mb: memory };
 }
 
-async function compareRealModel(
-  threads: number,
-  tandemModule: TandemModule | null,
-): Promise<Agreement | null> {
-  const real = prepareRealModel();
+async function compareRealModel(options: EngineOptions): Promise<Agreement | null> {
+  const real = options.tandem && options.rival ? prepareRealModel() : null;
   if (real === null) return null;
-  const rival = await LlamaCpp.open(real.prepared.gguf, real.vocab, threads);
-  const tandem = await tandemModule?.openTandem(real.prepared.folder, { threads }) ?? null;
+  const rival = await LlamaCpp.open(real.gguf, real.vocab, options.threads);
   try {
-    return await checkAgreement(tandem, rival, realPrompts);
+    const tandem = await TandemProcess.open(real.gguf, real.vocab, options);
+    try {
+      return await checkAgreement(tandem, rival, realPrompts);
+    } finally {
+      await tandem.close();
+    }
   } finally {
     await rival.close();
-    await tandem?.close();
   }
-}
-
-/** Tandem's half is looked up when it runs, so that the rival can be measured without it. */
-function loadTandem(): Promise<TandemModule> {
-  return import(new URL("./tandem.ts", import.meta.url).href);
 }
 
 function cpuModel(): string | null {

@@ -1,23 +1,40 @@
 import { parseArgs } from "node:util";
 import type { BenchOptions } from "../harness.ts";
 import { type Measure, measures } from "./measures.ts";
-import { dense, type ModelShape, moe, tinyDense, tinyMoe } from "./shapes.ts";
+import { type BenchModel, dense, moe, tinyDense, tinyMoe } from "./shapes.ts";
 
 /** What to measure, on what. */
 export interface EngineOptions {
   readonly threads: number;
   readonly rounds: number;
-  readonly rivalOnly: boolean;
-  readonly shapes: Readonly<Record<string, ModelShape>>;
+  /** Whether each engine runs. */
+  readonly tandem: boolean;
+  readonly rival: boolean;
+  /** Flags for V8 in Tandem's process. */
+  readonly v8Flags?: string;
+  /** Folder of native `llama-bench` and `llama-batched-bench`. */
+  readonly native?: string;
+  readonly models: Readonly<Record<string, BenchModel>>;
   readonly measures: readonly Measure[];
 }
 
-const fullShapes = { dense_f16: dense, moe_f16: moe };
-const tinyShapes = { dense_f16: tinyDense, moe_f16: tinyMoe };
+const fullModels = modelsOf({ dense, moe });
+const tinyModels = modelsOf({ dense: tinyDense, moe: tinyMoe });
+/** A mixture of experts in F16 is 2 GB: measured when asked for. */
+const defaultModels = "dense_f16,dense_q8_0,moe_q8_0";
+
+function modelsOf({ dense, moe }: Record<"dense" | "moe", BenchModel["shape"]>) {
+  return {
+    dense_f16: { shape: dense, dtype: "F16" },
+    dense_q8_0: { shape: dense, dtype: "Q8_0" },
+    moe_q8_0: { shape: moe, dtype: "Q8_0" },
+    moe_f16: { shape: moe, dtype: "F16" },
+  } as const;
+}
 
 /**
- * Reads `--threads N`, `--rounds N`, `--rival-only`, `--sizes tiny|full`, `--models KEY,...` and
- * `--measures KEY,...`. Throws on anything else.
+ * Reads `--threads N`, `--rounds N`, `--rival-only`, `--tandem-only`, `--sizes tiny|full`,
+ * `--models KEY,...`, `--measures KEY,...`, `--v8-flags=FLAGS` and `--native DIR`. Throws on anything else.
  */
 export function engineOptions({ args, quick }: BenchOptions): EngineOptions {
   const { values } = parseArgs({
@@ -26,19 +43,26 @@ export function engineOptions({ args, quick }: BenchOptions): EngineOptions {
       threads: { type: "string", default: String(navigator.hardwareConcurrency) },
       rounds: { type: "string", default: quick ? "2" : "5" },
       "rival-only": { type: "boolean", default: false },
+      "tandem-only": { type: "boolean", default: false },
       sizes: { type: "string", default: quick ? "tiny" : "full" },
-      models: { type: "string" },
+      models: { type: "string", default: defaultModels },
       measures: { type: "string" },
+      "v8-flags": { type: "string" },
+      native: { type: "string" },
     },
   });
-  const shapes = choose({ tiny: tinyShapes, full: fullShapes }, [values.sizes])[0]!;
+  const models = choose({ tiny: tinyModels, full: fullModels }, [values.sizes])[0]!;
   const byKey = Object.fromEntries(measures.map((measure) => [measure.key, measure]));
-  const models = values.models?.split(",") ?? Object.keys(shapes);
   return {
     threads: positive("--threads", values.threads),
     rounds: positive("--rounds", values.rounds),
-    rivalOnly: values["rival-only"],
-    shapes: Object.fromEntries(models.map((key) => [key, choose({ ...shapes }, [key])[0]!])),
+    tandem: !values["rival-only"],
+    rival: !values["tandem-only"],
+    ...(values["v8-flags"] !== undefined && { v8Flags: values["v8-flags"] }),
+    ...(values.native !== undefined && { native: values.native }),
+    models: Object.fromEntries(
+      values.models.split(",").map((key) => [key, choose<BenchModel>(models, [key])[0]!]),
+    ),
     measures: choose(byKey, values.measures?.split(",") ?? Object.keys(byKey)),
   };
 }

@@ -1,13 +1,5 @@
-import type { ModelShape } from "./shapes.ts";
-import { randomModel, writeFolder, writeGguf } from "./weights/mod.ts";
-
-/** One model on disk in both formats. */
-export interface PreparedModel {
-  /** A Hugging Face folder. */
-  readonly folder: string;
-  /** A GGUF file with the same weights. */
-  readonly gguf: string;
-}
+import type { BenchModel } from "./shapes.ts";
+import { randomModel, writeGguf } from "./weights/mod.ts";
 
 const defaultCache = new URL("../.cache/", import.meta.url).pathname;
 const seed = 1;
@@ -18,41 +10,33 @@ const seed = 1;
  */
 const revision = 1;
 
-/** The random-weight model of a shape, from the cache or written now. */
+/** The GGUF file of a random-weight model, from the cache or written now. */
 export function prepareModel(
-  shape: ModelShape,
+  model: BenchModel,
   log: (line: string) => void,
   cache: string = defaultCache,
-): PreparedModel {
-  const base = `${cache}${shapeKey(shape)}`;
-  const prepared = { folder: base, gguf: `${base}.gguf` };
-  if (exists(prepared.folder) && exists(prepared.gguf)) return prepared;
-  log(`Writing ${base}`);
+): string {
+  const path = `${cache}${fileName(model)}`;
+  if (exists(path)) return path;
+  log(`Writing ${path}`);
   Deno.mkdirSync(cache, { recursive: true });
-  const model = randomModel(shape, seed);
-  replace(prepared.folder, (path) => writeFolder(path, model));
-  replace(prepared.gguf, (path) => writeGguf(path, model, shape.name));
-  return prepared;
+  const { shape, dtype } = model;
+  const temporary = `${path}.partial`;
+  writeGguf(temporary, randomModel(shape, seed), shape.name, dtype === "F16" ? undefined : dtype);
+  Deno.renameSync(temporary, path);
+  return path;
 }
 
-function shapeKey({ name, dim, layers, ffn, heads, kvHeads, vocab, experts }: ModelShape): string {
+function fileName({ shape, dtype }: BenchModel): string {
+  const { name, dim, layers, ffn, heads, kvHeads, vocab, experts } = shape;
   const expert = experts === undefined ? "" : `-${experts.count}x${experts.perToken}`;
   const sizes = [dim, layers, ffn, heads, kvHeads, vocab].join("x");
-  return `${name}-${sizes}${expert}-f16-seed${seed}-r${revision}`;
-}
-
-/** Writes under a temporary name first: what has its final name is whole. */
-function replace(path: string, write: (path: string) => void): void {
-  const temporary = `${path}.partial`;
-  for (const old of [temporary, path]) if (exists(old)) Deno.removeSync(old, { recursive: true });
-  write(temporary);
-  Deno.renameSync(temporary, path);
+  return `${name}-${sizes}${expert}-${dtype.toLowerCase()}-seed${seed}-r${revision}.gguf`;
 }
 
 function exists(path: string): boolean {
   try {
-    Deno.statSync(path);
-    return true;
+    return Deno.statSync(path).isFile;
   } catch {
     return false;
   }

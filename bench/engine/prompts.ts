@@ -11,9 +11,9 @@ export function decodePrompts(batch: number, length: number, vocab: number): num
   return Array.from({ length: batch }, (_, i) => randomIds(100 + i, length, vocab));
 }
 
-/** The prompt of a prefill measurement. */
-export function prefillPrompt(length: number, vocab: number): number[] {
-  return randomIds(1, length, vocab);
+/** The prompt of a prefill measurement; another for every `run`, so that no cache helps. */
+export function prefillPrompt(length: number, vocab: number, run: number): number[] {
+  return randomIds(10_000 + run, length, vocab);
 }
 
 /** Prompts of different lengths on which engines must agree. */

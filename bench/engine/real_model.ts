@@ -1,5 +1,4 @@
 import { openFolder, writeGguf } from "./weights/mod.ts";
-import type { PreparedModel } from "./prepare.ts";
 
 const folder = new URL("../../examples/zoo/models/giant", import.meta.url).pathname;
 const cache = new URL("../.cache/", import.meta.url).pathname;
@@ -17,14 +16,14 @@ export const realPrompts: readonly number[][] = [
   "count b in abbbaab=",
 ].map((text) => [beginning, ...new TextEncoder().encode(text)]);
 
-/** The trained mixture of experts of `examples/zoo` and its conversion to GGUF; `null` without it. */
-export function prepareRealModel(): { prepared: PreparedModel; vocab: number } | null {
+/** The trained mixture of experts of `examples/zoo`, converted to GGUF; `null` without it. */
+export function prepareRealModel(): { gguf: string; vocab: number } | null {
   if (!isFile(`${folder}/model.safetensors`)) return null;
   const gguf = `${cache}zoo-giant.gguf`;
   Deno.mkdirSync(cache, { recursive: true });
   using model = openFolder(folder);
   writeGguf(gguf, model, "zoo-giant");
-  return { prepared: { folder, gguf }, vocab: model.config.vocab_size };
+  return { gguf, vocab: model.config.vocab_size };
 }
 
 function isFile(path: string): boolean {

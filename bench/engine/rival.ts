@@ -1,4 +1,4 @@
-import { JsonLineChild } from "../rivals/mod.ts";
+import { JsonLineChild } from "../json_lines.ts";
 import { decodePrompts, prefillPrompt } from "./prompts.ts";
 import type { DecodeOptions, EngineSubject, Rate } from "./subject.ts";
 
@@ -14,39 +14,39 @@ export interface SureToken {
  */
 const env = { UV_THREADPOOL_SIZE: "1" };
 
-/** llama.cpp, in the build that `node-llama-cpp` brings, with one GGUF model loaded. */
+const script = new URL("../rivals/llama_cpp.mjs", import.meta.url).pathname;
+
+/**
+ * llama.cpp, in the build that `node-llama-cpp` brings, with one GGUF model loaded, in the way that is
+ * fastest: sequences step together.
+ */
 export class LlamaCpp implements EngineSubject {
-  readonly name = "llama.cpp";
+  readonly name: string = "llama.cpp";
   readonly #child: JsonLineChild;
   readonly #vocab: number;
+  #runs = 0;
 
-  private constructor(child: JsonLineChild, vocab: number) {
+  protected constructor(child: JsonLineChild, vocab: number) {
     this.#child = child;
     this.#vocab = vocab;
   }
 
   /** Starts the process and loads the model. The rivals must be installed. */
   static async open(path: string, vocab: number, threads: number): Promise<LlamaCpp> {
-    const child = new JsonLineChild("./llama_cpp.mjs", env);
-    await child.call("load", { path, threads });
-    return new LlamaCpp(child, vocab);
+    return new LlamaCpp(await start(path, threads, env), vocab);
   }
 
   sureToken(prompt: readonly number[]): Promise<SureToken> {
     return this.#child.call("nextToken", { prompt });
   }
 
-  async nextToken(prompt: readonly number[]): Promise<number> {
-    return (await this.sureToken(prompt)).token;
-  }
-
-  decode({ batch, promptLength, tokens }: DecodeOptions): Promise<Rate> {
-    const prompts = decodePrompts(batch, promptLength, this.#vocab);
-    return this.#child.call("decode", { prompts, tokens });
+  decode(options: DecodeOptions): Promise<Rate> {
+    return this.decodeBy("decode", options);
   }
 
   prefill({ length }: { readonly length: number }): Promise<Rate> {
-    return this.#child.call("prefill", { prompt: prefillPrompt(length, this.#vocab) });
+    const prompt = prefillPrompt(length, this.#vocab, this.#runs++);
+    return this.#child.call("prefill", { prompt });
   }
 
   async peakMemoryBytes(): Promise<number | null> {
@@ -55,5 +55,46 @@ export class LlamaCpp implements EngineSubject {
 
   close(): Promise<void> {
     return this.#child.close();
+  }
+
+  protected decodeBy(method: string, { batch, promptLength, tokens }: DecodeOptions) {
+    const prompts = decodePrompts(batch, promptLength, this.#vocab);
+    return this.#child.call<Rate>(method, { prompts, tokens });
+  }
+}
+
+/**
+ * The same engine as most programs use it: one `evaluate()` iterator a sequence, side by side, in a
+ * process with Node's own settings.
+ */
+export class NaturalLlamaCpp extends LlamaCpp {
+  override readonly name = "llama.cpp, evaluate()";
+  readonly only = ["decode_b8"];
+
+  static override async open(
+    path: string,
+    vocab: number,
+    threads: number,
+  ): Promise<NaturalLlamaCpp> {
+    return new NaturalLlamaCpp(await start(path, threads, {}), vocab);
+  }
+
+  override decode(options: DecodeOptions): Promise<Rate> {
+    return this.decodeBy("decodeNaturally", options);
+  }
+}
+
+async function start(
+  path: string,
+  threads: number,
+  env: Readonly<Record<string, string>>,
+): Promise<JsonLineChild> {
+  const child = new JsonLineChild("node", [script], env);
+  try {
+    await child.call("load", { path, threads });
+    return child;
+  } catch (error) {
+    await child.close();
+    throw error;
   }
 }

@@ -1,3 +1,5 @@
+import { configOf, tensorsOf } from "./weights/mod.ts";
+
 /** The shape of a random-weight model: a Llama, or a Mixtral when it has experts. */
 export interface ModelShape {
   readonly name: string;
@@ -12,13 +14,22 @@ export interface ModelShape {
   readonly experts?: { readonly count: number; readonly perToken: number };
 }
 
+/** How a model's matrices are stored. */
+export type MatrixDtype = "F16" | "Q8_0";
+
+/** A model to measure: a shape whose matrices are stored in a dtype. */
+export interface BenchModel {
+  readonly shape: ModelShape;
+  readonly dtype: MatrixDtype;
+}
+
 const full = { dim: 1024, heads: 16, kvHeads: 4, vocab: 32000, contextLength: 2048 };
 const tiny = { dim: 64, heads: 4, kvHeads: 2, vocab: 320, contextLength: 1024 };
 
-/** 246 million parameters: 492 MB in F16. */
+/** 246 million parameters: 492 MB in F16, 262 MB in Q8_0. */
 export const dense: ModelShape = { name: "dense", ...full, layers: 16, ffn: 2816 };
 
-/** 1 billion parameters, 4 of 32 experts used for each token: 2 GB in F16. */
+/** 1 billion parameters, 4 of 32 experts used for each token: 2 GB in F16, 1.07 GB in Q8_0. */
 export const moe: ModelShape = {
   name: "moe",
   ...full,
@@ -38,3 +49,21 @@ export const tinyMoe: ModelShape = {
   ffn: 64,
   experts: { count: 8, perToken: 2 },
 };
+
+const elementBytes = { F16: 2, Q8_0: 34 / 32 };
+
+/** Bytes of matrices that one token at batch 1 must read: a row of embeddings, chosen experts only. */
+export function bytesPerToken({ shape, dtype }: BenchModel): number {
+  const used = shape.experts === undefined ? 1 : shape.experts.perToken / shape.experts.count;
+  return tensorsOf(configOf(shape))
+    .filter(({ name, shape }) => shape.length === 2 && !name.includes("embed_tokens"))
+    .map(({ name, shape }) =>
+      shape[0]! * shape[1]! * elementBytes[dtype] * (name.includes(".experts.") ? used : 1)
+    )
+    .reduce((sum, bytes) => sum + bytes);
+}
+
+/** Bytes of the keys and values of one token in F32. */
+export function kvBytesPerToken({ dim, heads, kvHeads, layers }: ModelShape): number {
+  return 2 * 4 * layers * kvHeads * dim / heads;
+}

@@ -1,113 +1,100 @@
-/** Tandem's own engine as a subject: the replica's scheduler over one partition, without actors or HTTP. */
+/** Tandem's own engine: the replica's scheduler over one partition, without actors or HTTP. */
 import {
   createStep,
   ModelPartition,
   openDevice,
-  openModelFolder,
+  openModel,
   parseModelSpec,
 } from "../../kernels/mod.ts";
-import {
-  type Chunk,
-  fillStep,
-  Scheduler,
-  type SchedulerLimits,
-  Sequence,
-} from "../../actors/mod.ts";
-import { decodePrompts, prefillPrompt } from "./prompts.ts";
-import type { DecodeOptions, EngineSubject, Rate } from "./subject.ts";
+import { type Chunk, fillStep, Scheduler, Sequence } from "../../actors/mod.ts";
+import type { Rate } from "./subject.ts";
+import { limits } from "./tandem_limits.ts";
 
 const CONTEXT = 1024;
-const limits: SchedulerLimits = {
-  tokens: 512,
-  sequences: 32,
-  pages: 32 * CONTEXT / 16,
-  pageSize: 16,
-};
+
 const sequencePages = CONTEXT / limits.pageSize;
 const capacity = { ...limits, samples: limits.sequences, sequencePages, history: 1 };
 
-/** Opens a model folder on the CPU device. */
-export async function openTandem(
-  modelDir: string,
-  { threads }: { readonly threads: number },
-): Promise<EngineSubject> {
+/** A model loaded on the CPU device. */
+export interface TandemEngine {
+  /** The greedy next token after a prompt. */
+  nextToken(prompt: readonly number[]): Promise<number>;
+  /** Brings sequences to their prompts, then times `tokens` greedy steps of all of them. */
+  decode(options: { prompts: readonly number[][]; tokens: number }): Promise<Rate>;
+  /** Times one pass over a prompt. */
+  prefill(prompt: readonly number[]): Promise<Rate>;
+  close(): void;
+}
+
+/** Opens a GGUF file or a model folder. */
+export async function openTandem(path: string, threads: number): Promise<TandemEngine> {
   const device = await openDevice("cpu", threads);
   const backend = await device.createBackend(2 ** 32 - 2 ** 16);
-  const folder = openModelFolder(modelDir);
-  const spec = parseModelSpec(folder.config);
-  const layers = { first: 0, count: spec.layers };
-  const { pages, pageSize } = limits;
-  const partition = ModelPartition.load(backend, spec, folder.weights, {
-    layers,
+  const model = openModel(path);
+  const spec = parseModelSpec(model.config);
+  const partition = ModelPartition.load(backend, spec, model.weights, {
+    layers: { first: 0, count: spec.layers },
     capacity,
-    pages,
-    pageSize,
+    pages: limits.pages,
+    pageSize: limits.pageSize,
   });
-  folder.close();
-  return new TandemSubject(new Engine(partition), spec.vocab, () => {
+  model.close();
+  return new Engine(partition, () => {
     backend.close();
     device.close();
   });
 }
 
-class TandemSubject implements EngineSubject {
-  readonly name = "tandem";
-
-  constructor(readonly engine: Engine, readonly vocab: number, readonly close: () => void) {}
-
-  async nextToken(promptIds: readonly number[]): Promise<number> {
-    const [sequence] = this.engine.submit([promptIds]);
-    await this.engine.prefill();
-    this.engine.cancel();
-    return sequence!.id(promptIds.length);
-  }
-
-  async decode({ batch, promptLength, tokens }: DecodeOptions): Promise<Rate> {
-    this.engine.submit(decodePrompts(batch, promptLength, this.vocab));
-    await this.engine.prefill();
-    const seconds = await timed(async () => {
-      for (let i = 0; i < tokens; i++) await this.engine.step();
-    });
-    this.engine.cancel();
-    return { tokensPerSecond: batch * tokens / seconds };
-  }
-
-  async prefill({ length }: { readonly length: number }): Promise<Rate> {
-    this.engine.submit([prefillPrompt(length, this.vocab)]);
-    const seconds = await timed(() => this.engine.prefill());
-    this.engine.cancel();
-    return { tokensPerSecond: length / seconds };
-  }
-
-  peakMemoryBytes(): number {
-    return Deno.memoryUsage().rss;
-  }
-}
-
-/** The replica's step loop. */
-class Engine {
-  #scheduler = new Scheduler(limits);
+/** The replica's step loop. Pages of earlier prompts stay cached, so a known prompt is not computed again. */
+class Engine implements TandemEngine {
+  readonly #scheduler = new Scheduler(limits);
   readonly #step = createStep(capacity);
   #sequences: Sequence[] = [];
 
-  constructor(readonly partition: ModelPartition) {}
+  constructor(readonly partition: ModelPartition, readonly close: () => void) {}
 
-  /** Begins with an empty cache, so that no measure profits from an earlier one. */
-  submit(prompts: readonly (readonly number[])[]): readonly Sequence[] {
-    this.#scheduler = new Scheduler(limits);
+  async nextToken(prompt: readonly number[]): Promise<number> {
+    this.#submit([prompt]);
+    await this.#prefill();
+    const token = this.#sequences[0]!.id(prompt.length);
+    this.#cancel();
+    return token;
+  }
+
+  async decode(
+    { prompts, tokens }: { prompts: readonly number[][]; tokens: number },
+  ): Promise<Rate> {
+    this.#submit(prompts);
+    await this.#prefill();
+    const seconds = await timed(async () => {
+      for (let i = 0; i < tokens; i++) await this.#runStep();
+    });
+    this.#cancel();
+    return { tokensPerSecond: prompts.length * tokens / seconds };
+  }
+
+  async prefill(prompt: readonly number[]): Promise<Rate> {
+    this.#submit([prompt]);
+    const seconds = await timed(() => this.#prefill());
+    this.#cancel();
+    return { tokensPerSecond: prompt.length / seconds };
+  }
+
+  #submit(prompts: readonly (readonly number[])[]): void {
     this.#sequences = prompts.map((ids, i) =>
       new Sequence(greedy(String(i), ids), silent, CONTEXT)
     );
     for (const sequence of this.#sequences) this.#scheduler.submit(sequence);
-    return this.#sequences;
   }
 
   /** Steps until every sequence has its first token. */
-  async prefill(): Promise<void> {
-    while (this.#sequences.some((sequence) => !sequence.decoding)) await this.step();
+  async #prefill(): Promise<void> {
+    while (this.#sequences.some(({ length, request }) => length === request.promptLength)) {
+      await this.#runStep();
+    }
   }
 
-  async step(): Promise<void> {
+  async #runStep(): Promise<void> {
     const chunks: Chunk[] = this.#scheduler.plan();
     const sampled = fillStep(this.#step, chunks, sequencePages);
     const result = await this.partition.step(this.#step);
@@ -115,7 +102,7 @@ class Engine {
     sampled.forEach(({ sequence }, row) => sequence.append(result.sampled[row]!));
   }
 
-  cancel(): void {
+  #cancel(): void {
     for (const sequence of this.#sequences) sequence.cancelled = true;
     this.#scheduler.plan();
   }

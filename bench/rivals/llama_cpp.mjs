@@ -1,7 +1,7 @@
 /**
  * llama.cpp through node-llama-cpp, driven by JSON lines: `{id, method, params}` on standard input,
- * `{id, result}` or `{id, error}` on standard output. Methods: load, nextToken, decode, prefill,
- * peakMemory. It ends when its input ends.
+ * `{id, result}` or `{id, error}` on standard output. Methods: load, nextToken, decode,
+ * decodeNaturally, prefill, peakMemory. It ends when its input ends.
  */
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
@@ -10,8 +10,10 @@ import { getLlama } from "node-llama-cpp";
 
 /** With less room than this, part of a long prompt is shifted out and evaluated again. */
 const spare = 64;
+/** Room for the tokens of all rounds of `decodeNaturally`. */
+const naturalTokens = 896;
 const greedy = { token: true, options: { temperature: 0 } };
-const state = { model: null, threads: 0, contexts: new Map() };
+const state = { model: null, threads: 0, contexts: new Map(), iterators: undefined };
 
 async function load({ path, threads }) {
   const llama = await getLlama({
@@ -104,6 +106,31 @@ async function decode({ prompts, tokens }) {
   return { tokensPerSecond: perSecond(prompts.length * tokens, start) };
 }
 
+/**
+ * One `evaluate()` iterator a sequence, all pulled side by side. Iterators stay open from call to call:
+ * the first one takes the prompts in and the first token out, which is not timed.
+ */
+async function decodeNaturally({ prompts, tokens }) {
+  state.iterators ??= await openIterators(prompts);
+  const start = performance.now();
+  await Promise.all(state.iterators.map((iterator) => pull(iterator, tokens)));
+  return { tokensPerSecond: perSecond(prompts.length * tokens, start) };
+}
+
+async function openIterators(prompts) {
+  const contextSize = prompts[0].length + naturalTokens;
+  const { sequences } = await contextFor("natural", prompts.length, contextSize);
+  const iterators = prompts.map((prompt, i) => sequences[i].evaluate(prompt, { temperature: 0 }));
+  await Promise.all(iterators.map((iterator) => pull(iterator, 1)));
+  return iterators;
+}
+
+async function pull(iterator, count) {
+  for (let i = 0; i < count; i++) {
+    if ((await iterator.next()).done) throw new Error("the sequence has ended");
+  }
+}
+
 /** Brings every sequence to its prompt without the last token, reusing what is cached of it. */
 async function fillPrompts(made, prompts) {
   const key = JSON.stringify(prompts);
@@ -133,7 +160,7 @@ function perSecond(tokens, start) {
   return tokens * 1000 / (performance.now() - start);
 }
 
-const methods = { load, nextToken, decode, prefill, peakMemory };
+const methods = { load, nextToken, decode, decodeNaturally, prefill, peakMemory };
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, method, params } = JSON.parse(line);

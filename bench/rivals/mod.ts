@@ -1,3 +1,2 @@
 /** Engines to measure against, run as child processes of Node. */
 export { installRivals } from "./install.ts";
-export { JsonLineChild } from "./child.ts";

@@ -1,0 +1,62 @@
+import asc from "assemblyscript/asc";
+
+/** Independent chains: enough to hide the latency of additions and of fused multiplications. */
+const chains = Array.from({ length: 12 }, (_, i) => i);
+
+/** Bytes of one step of `read`. */
+export const stepBytes = 16 * chains.length;
+
+/** Operations of one step of `multiply`: 4 lanes, each multiplied and added. */
+export const stepFlop = 8 * chains.length;
+
+const each = (line: (i: number) => string) => chains.map(line).join("\n");
+
+/**
+ * The plainest kernels there are: `read` adds up all bytes of a range, whose length is a multiple of
+ * `stepBytes`; `multiply` multiplies and adds in registers.
+ */
+const source = `
+export function fill(address: usize, bytes: usize): void {
+  memory.fill(address, 1, bytes);
+}
+
+export function read(address: usize, bytes: usize): i64 {
+  ${each((i) => `let sum${i} = i64x2.splat(0);`)}
+  const end = address + bytes;
+  for (; address < end; address += ${stepBytes}) {
+    ${each((i) => `sum${i} = i64x2.add(sum${i}, v128.load(address, ${16 * i}));`)}
+  }
+  ${each((i) => `sum0 = i64x2.add(sum0, sum${i});`)}
+  return i64x2.extract_lane(sum0, 0) + i64x2.extract_lane(sum0, 1);
+}
+
+export function multiply(steps: i32): f32 {
+  const factor = f32x4.splat(0.5);
+  ${each((i) => `let sum${i} = f32x4.splat(${i});`)}
+  for (; steps > 0; steps--) {
+    ${each((i) => `sum${i} = f32x4.relaxed_madd(factor, factor, sum${i});`)}
+  }
+  ${each((i) => `sum0 = f32x4.add(sum0, sum${i});`)}
+  return f32x4.extract_lane(sum0, 0);
+}
+`;
+
+/** Compiles the kernels for a shared, imported memory. */
+export async function compilePlain(): Promise<WebAssembly.Module> {
+  let output: Uint8Array<ArrayBuffer> | undefined;
+  const { error, stderr } = await asc.main([
+    ...["plain.ts", "--outFile", "plain.wasm", "-O3", "--noAssert", "--runtime", "stub"],
+    ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
+    ...["simd", "threads", "relaxed-simd"].flatMap((feature) => ["--enable", feature]),
+  ], {
+    readFile: (name) => name === "plain.ts" ? source : null,
+    writeFile: (_, contents) => {
+      if (typeof contents !== "string") output = contents as Uint8Array<ArrayBuffer>;
+    },
+    listFiles: () => [],
+  });
+  if (error || !output) {
+    throw new Error(`Cannot compile plain kernels: ${error?.message} ${stderr}`);
+  }
+  return new WebAssembly.Module(output);
+}
