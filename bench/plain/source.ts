@@ -13,7 +13,8 @@ const each = (line: (i: number) => string) => chains.map(line).join("\n");
 
 /**
  * The plainest kernels there are: `read` adds up all bytes of a range, whose length is a multiple of
- * `stepBytes`; `multiply` multiplies and adds in registers.
+ * `stepBytes`; `multiply` multiplies and adds in registers. Its factor is a parameter, for a constant
+ * would be built anew at every use.
  */
 const source = `
 export function fill(address: usize, bytes: usize): void {
@@ -30,8 +31,8 @@ export function read(address: usize, bytes: usize): i64 {
   return i64x2.extract_lane(sum0, 0) + i64x2.extract_lane(sum0, 1);
 }
 
-export function multiply(steps: i32): f32 {
-  const factor = f32x4.splat(0.5);
+export function multiply(steps: i32, number: f32): f32 {
+  const factor = f32x4.splat(number);
   ${each((i) => `let sum${i} = f32x4.splat(${i});`)}
   for (; steps > 0; steps--) {
     ${each((i) => `sum${i} = f32x4.relaxed_madd(factor, factor, sum${i});`)}
