@@ -6,7 +6,7 @@ import { prepareModel } from "./prepare.ts";
 import { agreementPrompts } from "./prompts.ts";
 import { compare, type Engines, type ModelReport, rounded } from "./report.ts";
 import { LlamaCpp, NaturalLlamaCpp } from "./rival.ts";
-import { type BenchModel, bytesPerToken, kvBytesPerToken } from "./shapes.ts";
+import { type BenchModel, bytesPerToken, kvBytesPerToken } from "../shapes.ts";
 import type { EngineSubject } from "./subject.ts";
 import { limits } from "./tandem_limits.ts";
 import { TandemProcess } from "./tandem_process.ts";

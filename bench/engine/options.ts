@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import type { BenchOptions } from "../harness.ts";
 import { type Measure, measures } from "./measures.ts";
-import { type BenchModel, dense, moe, tinyDense, tinyMoe } from "./shapes.ts";
+import { type BenchModel, dense, moe, tinyDense, tinyMoe } from "../shapes.ts";
 
 /** What to measure, on what. */
 export interface EngineOptions {

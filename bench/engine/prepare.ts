@@ -1,5 +1,5 @@
-import type { BenchModel } from "./shapes.ts";
-import { randomModel, writeGguf } from "./weights/mod.ts";
+import type { BenchModel } from "../shapes.ts";
+import { randomModel, writeGguf } from "../weights/mod.ts";
 
 const defaultCache = new URL("../.cache/", import.meta.url).pathname;
 const seed = 1;

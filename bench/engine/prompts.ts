@@ -1,4 +1,4 @@
-import { uniform } from "./weights/mod.ts";
+import { uniform } from "../weights/mod.ts";
 
 /** Seeded random token ids below `vocab`. */
 export function randomIds(seed: number, length: number, vocab: number): number[] {

@@ -1,4 +1,4 @@
-import { openFolder, writeGguf } from "./weights/mod.ts";
+import { openFolder, writeGguf } from "../weights/mod.ts";
 
 const folder = new URL("../../examples/zoo/models/giant", import.meta.url).pathname;
 const cache = new URL("../.cache/", import.meta.url).pathname;

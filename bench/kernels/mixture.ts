@@ -1,5 +1,5 @@
 import type { Backend, ExpertChoice, WeightDType } from "../../kernels/mod.ts";
-import { uniform } from "../engine/weights/mod.ts";
+import { uniform } from "../weights/mod.ts";
 import { weight, weightBytes, weightTolerance } from "./weights.ts";
 import { copiesOf, counts, input, integers, mostRows, output, recordMany } from "./workload.ts";
 import type { Prepared, Size, Workload } from "./workload.ts";

@@ -1,5 +1,5 @@
 import type { Backend, Tensor, WeightDType } from "../../kernels/mod.ts";
-import { uniform } from "../engine/weights/mod.ts";
+import { uniform } from "../weights/mod.ts";
 import { noise } from "./workload.ts";
 
 /** Blocks of the quantised dtypes, with the places of their F16 scales. */

@@ -1,5 +1,5 @@
 import type { Backend, Counts, Program, Recorder, Rows, Tensor } from "../../kernels/mod.ts";
-import { uniform } from "../engine/weights/mod.ts";
+import { uniform } from "../weights/mod.ts";
 
 /** `check` is small, to be compared with the reference; `quick` reads less memory than `full`. */
 export type Size = "check" | "quick" | "full";

@@ -10,7 +10,7 @@ import {
   quotient,
   tableOf,
 } from "../../bench/engine/report.ts";
-import { bytesPerToken, tinyDense, tinyMoe } from "../../bench/engine/shapes.ts";
+import { bytesPerToken, tinyDense, tinyMoe } from "../../bench/shapes.ts";
 import type { EngineSubject } from "../../bench/engine/subject.ts";
 import { summarise } from "../../bench/engine/summary.ts";
 import { withTemporaryFolder } from "./support.ts";

@@ -1,7 +1,7 @@
 import { deepEqual, equal, notDeepEqual, ok, throws } from "node:assert/strict";
 import { Tokenizer } from "@huggingface/tokenizers";
-import { tinyDense, tinyMoe } from "../../bench/engine/shapes.ts";
-import { openFolder, randomModel, writeFolder, writeGguf } from "../../bench/engine/weights/mod.ts";
+import { tinyDense, tinyMoe } from "../../bench/shapes.ts";
+import { openFolder, randomModel, writeFolder, writeGguf } from "../../bench/weights/mod.ts";
 import { sharedTest } from "../support/shared.ts";
 import { readGguf } from "./gguf_reader.ts";
 import { interleave, readFolderTensors, withTemporaryFolder } from "./support.ts";

@@ -1,4 +1,4 @@
-import { openFolder, writeGguf } from "../../../bench/engine/weights/mod.ts";
+import { openFolder, writeGguf } from "../../../bench/weights/mod.ts";
 import assert from "node:assert/strict";
 import { generate } from "../../../examples/zoo/tasks/mod.ts";
 import { sharedTest } from "../../support/shared.ts";

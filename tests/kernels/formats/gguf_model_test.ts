@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
-import { type ModelShape, tinyDense, tinyMoe } from "../../../bench/engine/shapes.ts";
-import {
-  openFolder,
-  randomModel,
-  writeFolder,
-  writeGguf,
-} from "../../../bench/engine/weights/mod.ts";
+import { type ModelShape, tinyDense, tinyMoe } from "../../../bench/shapes.ts";
+import { openFolder, randomModel, writeFolder, writeGguf } from "../../../bench/weights/mod.ts";
 import {
   FormatError,
   openGguf,
