@@ -1,0 +1,76 @@
+/** Kernels as data: plans say what to dispatch, the host makes pipelines and bind groups of it, once. */
+import type { Counts, Tensor } from "../backend.ts";
+
+/** One compute dispatch of a program. */
+export interface Dispatch {
+  /** The operation, in messages and profiles. */
+  readonly label: string;
+  /** Its file in `wgsl/`, without extension; the entry point is `main`. */
+  readonly kernel: string;
+  /** Constants of the preprocessor; with `kernel`, the key of its pipeline. */
+  readonly defines: Defines;
+  /** `@group(0) @binding(i + 1)`; binding 0 is the uniform `Step { tokens: u32, samples: u32 }`. */
+  readonly bindings: readonly Binding[];
+  /** Writes the workgroup counts for the live rows; any of them 0 = nothing to do. Must not allocate. */
+  readonly grid: (counts: Counts, into: Grid) => void;
+  /** What the kernel moves and computes at least, for benches. */
+  readonly cost: (counts: Counts) => Cost;
+}
+
+/** Constants of the preprocessor: `#define`s of a kernel. */
+export type Defines = Readonly<Record<string, number | boolean | string>>;
+
+/** Workgroups in x, y and z. */
+export type Grid = Uint32Array;
+
+/** Bytes moved and floating-point operations of one dispatch. */
+export interface Cost {
+  /** Bytes read and written at least once. */
+  readonly bytes: number;
+  /** Multiplications and additions. */
+  readonly flops: number;
+}
+
+/** A storage buffer as a kernel sees it. One dispatch must not bind a buffer for reading and for writing. */
+export interface Binding {
+  /** The buffer. */
+  readonly buffer: GPUBuffer;
+  /** First byte; a multiple of `minStorageBufferOffsetAlignment`. Absent = 0. */
+  readonly offset?: number;
+  /** Bytes; absent = to the end. */
+  readonly size?: number;
+  /** `read` = `var<storage, read>`, `write` = `var<storage, read_write>`. */
+  readonly access: "read" | "write";
+}
+
+/** Some rows of a tensor in one buffer, below the binding limit. */
+export interface Shard {
+  /** Holds the rows as the weight's layout says. */
+  readonly buffer: GPUBuffer;
+  /** First row: of `shape[0]`, also for stacks of matrices. */
+  readonly first: number;
+  /** How many rows. */
+  readonly count: number;
+}
+
+/** A tensor of this backend. Activations and tables have one shard. */
+export interface GpuTensor extends Tensor {
+  /** In the order of rows. */
+  readonly shards: readonly Shard[];
+}
+
+/** What plans may rely on. */
+export interface PlanContext {
+  /** The device, for limits and features. */
+  readonly device: GPUDevice;
+  /** Subgroup operations may be used; `enable subgroups;` is emitted by the preprocessor where needed. */
+  readonly subgroups: boolean;
+  /** `enable f16;` may be used. */
+  readonly f16: boolean;
+  /** Constants tuned for this adapter. */
+  readonly tuning: Readonly<Record<string, number>>;
+  /** A buffer of at least `bytes` that dispatches of one name may overwrite. */
+  scratch(name: string, bytes: number): GPUBuffer;
+  /** The backend's own view of a handle; throws for foreign handles. */
+  resolve(tensor: Tensor): GpuTensor;
+}
