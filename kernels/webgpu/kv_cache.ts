@@ -1,37 +1,31 @@
-/** The paged KV cache: per layer one buffer of keys and one of values. */
+/** The paged KV cache in device memory. */
 import type { KvCache, KvCacheSpec } from "../backend.ts";
-import { blocks } from "../dtype.ts";
-import { KernelError } from "../errors.ts";
+
+/** Keys and values of one layer. */
+export interface KvLayer {
+  /** `[page][kvHead][slot][stride]`: vec4<f32>, or vec4<u32> of packed halves (`pack2x16float`) for f16. */
+  readonly keys: GPUBuffer;
+  /** As `keys`. */
+  readonly values: GPUBuffer;
+}
 
 /**
- * Keys and values of a range of layers. Each buffer holds `[page][kvHead][slot][headDim]`, so that the slots of
- * one head are contiguous within a page; `f16` elements lie in pairs in `u32` words, the even one low.
+ * A paged cache of this backend: a buffer of keys and one of values a layer. Within a page the slots of one
+ * head lie side by side, so that a head's keys stream; a slot is padded with zeros to whole vectors of both
+ * dtypes, so that kernels load nothing narrower.
  */
-export class GpuKvCache implements KvCache {
-  readonly spec: KvCacheSpec;
-  readonly owner: object;
-  /** Bytes of one buffer. */
-  readonly bufferBytes: number;
-  /** Keys, a buffer a layer. */
-  readonly keys: readonly GPUBuffer[];
-  /** Values, a buffer a layer. */
-  readonly values: readonly GPUBuffer[];
+export interface GpuKvCache extends KvCache {
+  /** By layer of the cache. */
+  readonly layers: readonly KvLayer[];
+}
 
-  constructor(spec: KvCacheSpec, owner: object, allocate: (bytes: number) => GPUBuffer) {
-    const { layers, pages, pageSize, kvHeads, headDim, dtype } = spec;
-    const sizes = [layers, pages, pageSize, kvHeads, headDim];
-    if (!sizes.every((size) => Number.isSafeInteger(size) && size > 0)) {
-      throw new KernelError("InvalidShape", `Cannot allocate a KV cache: ${JSON.stringify(spec)}`);
-    }
-    this.spec = spec;
-    this.owner = owner;
-    this.bufferBytes = pages * kvHeads * pageSize * headDim * blocks[dtype].bytes;
-    const buffers = () => Array.from({ length: layers }, () => allocate(this.bufferBytes));
-    this.keys = buffers();
-    this.values = buffers();
-  }
+/** Elements from one slot to the next: `headDim` rounded up to 8. Those beyond `headDim` stay zero. */
+export function kvStride({ headDim }: Pick<KvCacheSpec, "headDim">): number {
+  return Math.ceil(headDim / 8) * 8;
+}
 
-  get byteLength(): number {
-    return 2 * this.spec.layers * this.bufferBytes;
-  }
+/** Bytes of the keys, or of the values, of one layer. */
+export function kvLayerBytes(spec: KvCacheSpec): number {
+  const { pages, kvHeads, pageSize, dtype } = spec;
+  return pages * kvHeads * pageSize * kvStride(spec) * (dtype === "f16" ? 2 : 4);
 }
