@@ -240,6 +240,15 @@ export interface Program {
   readonly length: number;
 }
 
+/** Options of {@link Backend.record}. */
+export interface RecordOptions {
+  /**
+   * Tensors whose live rows the host reads after each run. A backend may bring them along with the run, so that
+   * reading them until the next run costs no further wait. Activations only.
+   */
+  readonly outputs?: readonly Tensor[];
+}
+
 /** Memory of a backend, in bytes. */
 export interface MemoryUse {
   /** Bytes allocated. */
@@ -275,7 +284,7 @@ export interface Backend {
   /** Copies the first `into.length` elements into `into` (`f32` or `i32`) and returns it. */
   read<T extends Float32Array | Int32Array>(tensor: Tensor, into: T): Promise<T>;
   /** Records a program; `build` is called once, at once. */
-  record(label: string, build: (recorder: Recorder) => void): Program;
+  record(label: string, build: (recorder: Recorder) => void, options?: RecordOptions): Program;
   /** Runs a program with the given live rows. Runs of one backend do not overlap. */
   run(program: Program, counts: Counts): Promise<void>;
   /** Frees everything; later calls throw `Closed`. */

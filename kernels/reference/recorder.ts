@@ -63,7 +63,7 @@ export class ReferenceRecorder implements Recorder {
     rotary: RotaryWeights,
     placement: Placement,
   ): void {
-    shapes.rotate(qkv, cache, layer, shape, rotary);
+    shapes.rotate(qkv, cache, layer, shape, rotary, placement);
     const [all, kv] = [host(qkv), cache as HostKvCache];
     const weights = {
       table: host(rotary.table).floats,
@@ -85,7 +85,7 @@ export class ReferenceRecorder implements Recorder {
     shape: AttentionShape,
     placement: Placement,
   ): void {
-    shapes.attention(qkv, cache, layer, shape);
+    shapes.attention(out, qkv, cache, layer, shape, placement);
     const [to, all, kv] = [host(out), host(qkv), cache as HostKvCache];
     const { heads, kvHeads, headDim } = shape;
     this.#rows(to, (t) => {
@@ -112,7 +112,7 @@ export class ReferenceRecorder implements Recorder {
   }
 
   experts(out: Tensor, x: Tensor, choice: ExpertChoice, held: ExpertWeights): void {
-    shapes.experts(out, x, held);
+    shapes.experts(out, x, choice, held);
     const [to, from, index, weights] = [out, x, choice.experts, choice.weights].map(host) as [
       HostTensor,
       HostTensor,
@@ -140,7 +140,7 @@ export class ReferenceRecorder implements Recorder {
   }
 
   addGated(out: Tensor, x: Tensor, gate: Tensor): void {
-    shapes.same("addGated", out, x);
+    shapes.addGated(out, x, gate);
     const [to, from, g] = [host(out), host(x), host(gate)];
     this.#rows(to, (t) => {
       const scale = 1 / (1 + Math.exp(-g.floats[t]!));
@@ -160,6 +160,7 @@ export class ReferenceRecorder implements Recorder {
   }
 
   sample(outputs: SamplerOutputs, logits: Tensor, inputs: SamplerInputs): void {
+    shapes.sample(outputs, logits, inputs);
     const scores = host(logits);
     const [tokens, stats] = [host(outputs.tokens), host(outputs.stats)];
     const [topTokens, topLogprobs] = [host(outputs.topTokens), host(outputs.topLogprobs)];

@@ -13,7 +13,6 @@ import {
   TOP_LOGPROBS,
 } from "../backend.ts";
 import { isQuantised } from "../dtype.ts";
-import { KernelError } from "../errors.ts";
 import { shapes } from "../shapes.ts";
 import { Op, ROWS_SAMPLES, ROWS_TOKENS, Stored, type Word } from "./opcodes.ts";
 import type { WasmKvCache, WasmTensor } from "./tensor.ts";
@@ -54,14 +53,12 @@ export class WasmRecorder implements Recorder {
 
   embed(out: Tensor, table: Tensor, ids: Tensor): void {
     shapes.embed(out, table, ids);
-    this.#floats("embed", out);
     const opcode = isQuantised(table.dtype) ? Op.QuantEmbed : Op.Embed;
     this.#op(opcode, out, { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) });
   }
 
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {
     shapes.rmsNorm(out, x, weight);
-    this.#floats("rmsNorm", out, x, weight);
     const n = x.shape.at(-1)!;
     const parts = this.#arena.resolve(x).width / n;
     const words = { Out: this.#at(out), X: this.#at(x), Weight: this.#at(weight) };
@@ -70,7 +67,6 @@ export class WasmRecorder implements Recorder {
 
   linear(out: Tensor, x: Tensor, weight: Tensor, options: LinearOptions = {}): void {
     shapes.linear(out, x, weight, options);
-    this.#floats("linear", out, x);
     this.length++;
     const bias = options.bias ? this.#at(options.bias) : 0;
     const column = this.#at(out) + 4 * (options.column ?? 0);
@@ -80,7 +76,6 @@ export class WasmRecorder implements Recorder {
 
   swiglu(out: Tensor, x: Tensor, gateUp: Tensor): void {
     shapes.swiglu(out, x, gateUp);
-    this.#floats("swiglu", out, x);
     const hidden = this.#arena.region("hidden", out.byteLength * 2);
     this.#product(hidden, x, gateUp, { Width: gateUp.shape[0]! });
     this.#op(Op.Activate, out, { Out: this.#at(out), X: hidden, N: out.shape[1]! });
@@ -94,10 +89,8 @@ export class WasmRecorder implements Recorder {
     rotary: RotaryWeights,
     placement: Placement,
   ): void {
-    shapes.rotate(qkv, cache, layer, shape, rotary);
+    shapes.rotate(qkv, cache, layer, shape, rotary, placement);
     const { table, qNorm, kNorm } = rotary;
-    this.#floats("rotateAppend", qkv, table, ...[qNorm, kNorm].filter((t) => t !== undefined));
-    if (table.shape[1] !== shape.headDim) throw mismatch("rotateAppend", table, qkv);
     this.#op(Op.Rotate, qkv, {
       ...this.#paged(qkv, cache, layer, shape, placement),
       Weight: this.#at(table),
@@ -117,10 +110,8 @@ export class WasmRecorder implements Recorder {
     shape: AttentionShape,
     placement: Placement,
   ): void {
-    shapes.attention(qkv, cache, layer, shape);
-    this.#floats("attention", out, qkv);
+    shapes.attention(out, qkv, cache, layer, shape, placement);
     const { heads, kvHeads, headDim, window } = shape;
-    if (out.shape[1] !== heads * headDim) throw mismatch("attention", out, qkv);
     const group = heads / kvHeads;
     const dims = Math.ceil(headDim / 8) * 8;
     const slots = Math.ceil(cache.spec.pageSize / 8) * 8;
@@ -134,7 +125,6 @@ export class WasmRecorder implements Recorder {
 
   route(choice: ExpertChoice, x: Tensor, gate: Tensor, options: { normalise: boolean }): void {
     shapes.route(choice, x, gate);
-    this.#floats("route", x, choice.weights);
     const experts = gate.shape[0]!;
     const scores = this.#arena.region("hidden", x.shape[0]! * experts * 4);
     this.#product(scores, x, gate, { Width: experts });
@@ -149,8 +139,7 @@ export class WasmRecorder implements Recorder {
   }
 
   experts(out: Tensor, x: Tensor, choice: ExpertChoice, experts: ExpertWeights): void {
-    shapes.experts(out, x, experts);
-    this.#floats("experts", out, x, choice.weights);
+    shapes.experts(out, x, choice, experts);
     const [, dim, ffn] = experts.down.shape as [number, number, number];
     const topK = choice.experts.shape[1]!;
     const entries = x.shape[0]! * topK;
@@ -193,14 +182,11 @@ export class WasmRecorder implements Recorder {
 
   add(out: Tensor, x: Tensor): void {
     shapes.same("add", out, x);
-    this.#floats("add", out, x);
     this.#op(Op.Add, out, { Out: this.#at(out), X: this.#at(x), N: this.#width(out) });
   }
 
   addGated(out: Tensor, x: Tensor, gate: Tensor): void {
-    shapes.same("addGated", out, x);
-    this.#floats("addGated", out, x, gate);
-    if (gate.shape[1] !== 1 || gate.rows !== out.rows) throw mismatch("addGated", out, gate);
+    shapes.addGated(out, x, gate);
     const words = { Out: this.#at(out), X: this.#at(x), P: this.#at(gate) };
     this.#op(Op.AddGated, out, { ...words, N: this.#width(out) });
   }
@@ -211,13 +197,12 @@ export class WasmRecorder implements Recorder {
 
   gather(out: Tensor, x: Tensor, indices: Tensor): void {
     shapes.gather(out, x, indices);
-    this.#floats("gather", out, x);
     const words = { Out: this.#at(out), X: this.#at(x), P: this.#at(indices) };
     this.#op(Op.Gather, out, { ...words, N: this.#width(out), A: x.shape[0]! });
   }
 
   sample(outputs: SamplerOutputs, logits: Tensor, inputs: SamplerInputs): void {
-    checkSampler(outputs, logits, inputs);
+    shapes.sample(outputs, logits, inputs);
     const vocabulary = logits.shape[1]!;
     const parts = Math.ceil(vocabulary / SEGMENT);
     this.#arena.threadScratch(vocabulary * 12 + 32768);
@@ -279,9 +264,6 @@ export class WasmRecorder implements Recorder {
     { positions, sequences, pages }: Placement,
   ): Step["words"] {
     const { address, spec } = this.#arena.cache(cache);
-    for (const tensor of [positions, sequences, pages]) {
-      if (tensor.dtype !== "i32") throw mismatch("attention", tensor, qkv);
-    }
     return {
       X: this.#at(qkv),
       K: shape.headDim,
@@ -324,10 +306,6 @@ export class WasmRecorder implements Recorder {
   #width(tensor: Tensor): number {
     return this.#arena.resolve(tensor).width;
   }
-
-  #floats(op: string, ...tensors: Tensor[]): void {
-    for (const tensor of tensors) if (tensor.dtype !== "f32") throw mismatch(op, tensor);
-  }
 }
 
 /** The steps of a grouped product with a weight. */
@@ -339,28 +317,4 @@ function groupOps({ dtype }: Tensor): Record<"pack" | "multiply" | "activate", O
       activate: Op.QuantGroupActivate,
     }
     : { pack: Op.GroupPack, multiply: Op.GroupMatmul, activate: Op.GroupActivate };
-}
-
-function checkSampler(outputs: SamplerOutputs, logits: Tensor, inputs: SamplerInputs): void {
-  const rows = logits.shape[0]!;
-  const fits = (tensor: Tensor, dtype: string, width: number) => {
-    const size = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
-    const enough = tensor === inputs.history || tensor.shape[0]! >= rows;
-    if (tensor.dtype !== dtype || size !== width || !enough) {
-      throw mismatch("sample", tensor, logits);
-    }
-  };
-  fits(logits, "f32", logits.shape[1]!);
-  fits(inputs.controls, "f32", 8);
-  fits(inputs.integers, "i32", 8);
-  fits(inputs.history, "i32", 2);
-  fits(outputs.tokens, "i32", 1);
-  fits(outputs.stats, "f32", 4);
-  fits(outputs.topTokens, "i32", TOP_LOGPROBS);
-  fits(outputs.topLogprobs, "f32", TOP_LOGPROBS);
-}
-
-function mismatch(op: string, ...tensors: readonly Tensor[]): KernelError {
-  const described = tensors.map((t) => `${t.label} ${t.dtype}[${t.shape.join(", ")}]`).join(", ");
-  return new KernelError("InvalidShape", `Cannot record ${op}, shapes do not fit: ${described}`);
 }

@@ -1,0 +1,282 @@
+/** The backend on one GPU. */
+import type {
+  Backend,
+  Counts,
+  KvCache,
+  KvCacheSpec,
+  MemoryUse,
+  Program,
+  Recorder,
+  RecordOptions,
+  Rows,
+  Tensor,
+  TensorSpec,
+} from "../backend.ts";
+import { KernelError } from "../errors.ts";
+import type { PlanContext } from "./dispatch.ts";
+import type { Gpu } from "./gpu.ts";
+import { Memory } from "./memory.ts";
+import { DeviceProgram } from "./program.ts";
+import { Readback } from "./readback.ts";
+import { type Arena, DeviceRecorder } from "./recorder.ts";
+import { DeviceKvCache, DeviceTensor } from "./tensor.ts";
+import { Upload } from "./upload.ts";
+
+/** Options of {@link createWebGpuBackend}. */
+export interface WebGpuBackendOptions {
+  /** The GPU; several backends may share it. */
+  readonly gpu: Gpu;
+  /** Most bytes to allocate; by default as many as the driver gives, which WebGPU does not tell. */
+  readonly maxBytes?: number;
+}
+
+/** What a backend asked of its GPU so far, for benches. */
+export interface WebGpuCounters {
+  /** Command buffers submitted. */
+  submits: number;
+  /** Waits for results. */
+  readbacks: number;
+  /** Kernels started. */
+  dispatches: number;
+}
+
+/** A backend on a GPU. */
+export interface WebGpuBackend extends Backend {
+  /** What it asked of its GPU so far. */
+  readonly counters: Readonly<WebGpuCounters>;
+}
+
+/** Makes a backend with its own budget of memory. */
+export function createWebGpuBackend(options: WebGpuBackendOptions): WebGpuBackend {
+  const maxBytes = options.maxBytes ?? Number.MAX_SAFE_INTEGER;
+  if (!(maxBytes > 0)) {
+    throw new KernelError("InvalidArgument", `Cannot make a backend with maxBytes: ${maxBytes}`);
+  }
+  return new DeviceBackend(options.gpu, maxBytes);
+}
+
+class DeviceBackend implements WebGpuBackend, Arena {
+  readonly name = "webgpu";
+  readonly counters: WebGpuCounters = { submits: 0, readbacks: 0, dispatches: 0 };
+  readonly device: GPUDevice;
+  readonly subgroups: boolean;
+  readonly f16: boolean;
+  readonly tuning: PlanContext["tuning"] = {};
+  readonly #gpu: Gpu;
+  readonly #memory: Memory;
+  readonly #upload: Upload;
+  readonly #readback: Readback;
+  readonly #uniform: GPUBuffer;
+  readonly #counts = new Uint32Array(2);
+  #last: DeviceProgram | undefined;
+  #closed = false;
+
+  constructor(gpu: Gpu, maxBytes: number) {
+    const { device, faults, subgroups, f16, mapping } = gpu;
+    this.#gpu = gpu;
+    this.device = device;
+    this.subgroups = subgroups;
+    this.f16 = f16;
+    this.#memory = new Memory(device, faults, maxBytes);
+    this.#upload = new Upload(device.queue);
+    this.#readback = new Readback(device, mapping, this.#memory);
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    this.#uniform = device.createBuffer({ label: "step", size: 16, usage });
+  }
+
+  get memory(): MemoryUse {
+    return this.#memory.use;
+  }
+
+  tensor(spec: TensorSpec): Tensor {
+    this.#open();
+    return new DeviceTensor(spec, this, this.#memory, this.#gpu.maxBindingBytes);
+  }
+
+  kvCache(spec: KvCacheSpec): KvCache {
+    this.#open();
+    return new DeviceKvCache(spec, this, this.#memory, this.#gpu.maxBindingBytes);
+  }
+
+  load(
+    handle: Tensor,
+    byteOffset: number,
+    byteLength: number,
+    read: (into: Uint8Array, offset: number) => void,
+  ): void {
+    const tensor = this.#writable(handle, "load");
+    checkRange("load", tensor, byteOffset, byteLength, tensor.byteLength);
+    this.#upload.load(tensor, byteOffset, byteLength, read);
+  }
+
+  seal(handle: Tensor): void {
+    this.#open();
+    const tensor = this.resolve(handle);
+    this.#upload.seal(tensor);
+    tensor.state = "sealed";
+  }
+
+  write(handle: Tensor, values: Float32Array | Int32Array, elementOffset = 0): void {
+    const tensor = this.#writable(handle, "write");
+    checkValues("write", tensor, values);
+    checkRange("write", tensor, elementOffset, values.length, tensor.size);
+    for (
+      const { buffer, at, offset, length } of tensor.pieces(elementOffset * 4, values.length * 4)
+    ) {
+      this.#upload.write(buffer, at, values.subarray(offset / 4, (offset + length) / 4));
+    }
+    this.#last?.forget(tensor);
+  }
+
+  async read<T extends Float32Array | Int32Array>(handle: Tensor, into: T): Promise<T> {
+    this.#open();
+    const tensor = this.resolve(handle);
+    checkValues("read", tensor, into);
+    checkRange("read", tensor, 0, into.length, tensor.size);
+    const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+    const offset = this.#last?.held(tensor, bytes.length)?.offset ??
+      await this.#fetch(tensor, bytes.length);
+    bytes.set(this.#readback.bytes(offset, bytes.length));
+    return into;
+  }
+
+  record(
+    label: string,
+    build: (recorder: Recorder) => void,
+    { outputs = [] }: RecordOptions = {},
+  ): Program {
+    this.#open();
+    const recorder = new DeviceRecorder(this);
+    build(recorder);
+    const { dispatches, length, capacity } = recorder;
+    const parts = { label, length, capacity, dispatches, outputs: outputs.map(this.resolve) };
+    return new DeviceProgram(parts, this, this.#gpu, this.#uniform);
+  }
+
+  async run(handle: Program, counts: Counts): Promise<void> {
+    this.#open();
+    const program = own(handle, this, DeviceProgram);
+    for (const rows of ["tokens", "samples"] as const) checkCount(program, rows, counts[rows]);
+    const { faults } = this.#gpu;
+    const staging = await this.#readback.reserve(program.outputBytes);
+    await faults.check();
+    this.#last = undefined;
+    const bytes = faults.guard(
+      `run ${program.label}`,
+      () => this.#submit(program, counts, staging),
+    );
+    if (bytes > 0) await this.#wait(bytes);
+    await faults.check();
+    this.#last = program;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#memory.close();
+    this.#readback.close();
+    this.#uniform.destroy();
+  }
+
+  readonly resolve = (handle: Tensor): DeviceTensor => own(handle, this, DeviceTensor);
+
+  cache(handle: KvCache): DeviceKvCache {
+    return own(handle, this, DeviceKvCache);
+  }
+
+  scratch(name: string, bytes: number): GPUBuffer {
+    return this.#memory.scratch(name, bytes);
+  }
+
+  /** Encodes a run with the copies of its outputs as one submit; how many bytes are copied. */
+  #submit(program: DeviceProgram, counts: Counts, staging: GPUBuffer): number {
+    const { queue } = this.device;
+    this.#counts[0] = counts.tokens;
+    this.#counts[1] = counts.samples;
+    queue.writeBuffer(this.#uniform, 0, this.#counts);
+    const encoder = this.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    this.counters.dispatches += program.encode(pass, counts);
+    pass.end();
+    const bytes = program.copyOutputs(encoder, staging, counts);
+    queue.submit([encoder.finish()]);
+    this.counters.submits++;
+    return bytes;
+  }
+
+  async #wait(bytes: number): Promise<void> {
+    this.counters.readbacks++;
+    await this.#readback.fetch(bytes);
+  }
+
+  /** Brings what no run brought along; where it begins. */
+  async #fetch(tensor: DeviceTensor, bytes: number): Promise<number> {
+    const { faults } = this.#gpu;
+    this.#last = undefined;
+    const staging = await this.#readback.reserve(bytes);
+    await faults.check();
+    faults.guard(`read ${tensor.label}`, () => {
+      const encoder = this.device.createCommandEncoder();
+      for (const { buffer, at, offset, length } of tensor.pieces(0, bytes)) {
+        encoder.copyBufferToBuffer(buffer, at, staging, offset, length);
+      }
+      this.device.queue.submit([encoder.finish()]);
+    });
+    this.counters.submits++;
+    await this.#wait(bytes);
+    await faults.check();
+    return 0;
+  }
+
+  #writable(handle: Tensor, action: string): DeviceTensor {
+    this.#open();
+    const tensor = this.resolve(handle);
+    if (tensor.state === "open") return tensor;
+    throw new KernelError("InvalidArgument", `Cannot ${action} a sealed weight: ${tensor.label}`);
+  }
+
+  #open(): void {
+    if (this.#closed) throw new KernelError("Closed", "Cannot use the backend: closed");
+    this.#gpu.faults.checkLost();
+  }
+}
+
+function own<T extends { readonly owner: object }>(
+  handle: object,
+  owner: object,
+  // deno-lint-ignore no-explicit-any -- any constructor of T will do
+  type: new (...args: any[]) => T,
+): T {
+  if (handle instanceof type && handle.owner === owner) return handle;
+  throw new KernelError("InvalidArgument", `Cannot use a handle of another backend: ${handle}`);
+}
+
+function checkCount(program: DeviceProgram, rows: Rows, count: number): void {
+  if (Number.isInteger(count) && count >= 0 && count <= program.capacity[rows]) return;
+  throw new KernelError(
+    "InvalidArgument",
+    `Cannot run ${program.label} with ${rows}, capacity ${program.capacity[rows]}: ${count}`,
+  );
+}
+
+function checkValues(action: string, tensor: Tensor, values: Float32Array | Int32Array): void {
+  if (tensor.dtype === (values instanceof Float32Array ? "f32" : "i32")) return;
+  throw new KernelError(
+    "InvalidArgument",
+    `Cannot ${action} ${tensor.label} of ${tensor.dtype}: ${values.constructor.name}`,
+  );
+}
+
+function checkRange(
+  action: string,
+  tensor: Tensor,
+  offset: number,
+  length: number,
+  limit: number,
+): void {
+  const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
+  if (valid && offset >= 0 && length >= 0 && offset + length <= limit) return;
+  throw new KernelError(
+    "InvalidArgument",
+    `Cannot ${action} ${tensor.label} beyond ${limit}: ${offset} + ${length}`,
+  );
+}

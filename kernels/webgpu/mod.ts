@@ -1,0 +1,12 @@
+/**
+ * The backend for GPUs: WGSL kernels through WebGPU.
+ *
+ * @module
+ */
+export {
+  createWebGpuBackend,
+  type WebGpuBackend,
+  type WebGpuBackendOptions,
+  type WebGpuCounters,
+} from "./backend.ts";
+export { type Gpu, type GpuInfo, type GpuOptions, openGpu } from "./gpu.ts";

@@ -1,0 +1,7 @@
+import { KernelError } from "../../errors.ts";
+import type { Dispatch, PlanContext } from "../dispatch.ts";
+
+/** Placeholder of the host's skeleton. */
+export function planLinear(_context: PlanContext, ..._rest: readonly unknown[]): Dispatch[] {
+  throw new KernelError("Unsupported", "Cannot record on webgpu: linear");
+}

@@ -1,0 +1,122 @@
+/** Handles of device memory. */
+import type { DType, KvCacheSpec, Rows, TensorSpec } from "../backend.ts";
+import { byteLength, elements } from "../dtype.ts";
+import { KernelError } from "../errors.ts";
+import type { GpuTensor, Shard } from "./dispatch.ts";
+import { type GpuKvCache, type KvLayer, kvLayerBytes } from "./kv_cache.ts";
+import type { Memory } from "./memory.ts";
+
+/** Bytes of a tensor that lie together in one buffer. */
+export interface Piece {
+  readonly buffer: GPUBuffer;
+  /** Where in the buffer. */
+  readonly at: number;
+  /** Where in the range that was asked for. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A tensor whose rows are spread over as many buffers as the binding limit asks for. */
+export class DeviceTensor implements GpuTensor {
+  readonly label: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly rows?: Rows;
+  readonly byteLength: number;
+  readonly shards: readonly Shard[];
+  readonly #rowBytes: number;
+  /** Open: may be loaded. Sealed: complete. */
+  state: "open" | "sealed" = "open";
+
+  constructor(spec: TensorSpec, readonly owner: object, memory: Memory, maxBindingBytes: number) {
+    const { label, shape } = spec;
+    if (shape.length === 0 || !shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
+      throw new KernelError(
+        "InvalidShape",
+        `Cannot allocate ${label}: shape [${shape.join(", ")}]`,
+      );
+    }
+    this.label = label;
+    this.dtype = spec.dtype;
+    this.shape = [...shape];
+    if (spec.rows !== undefined) this.rows = spec.rows;
+    this.byteLength = byteLength(spec.dtype, shape);
+    this.#rowBytes = this.byteLength / shape[0]!;
+    const most = Math.floor(maxBindingBytes / this.#rowBytes);
+    if (most < 1) {
+      throw new KernelError(
+        "OutOfMemory",
+        `Cannot allocate ${label}, a binding has at most ${maxBindingBytes} bytes: ${this.#rowBytes} a row`,
+      );
+    }
+    this.shards = split(shape[0]!, most).map(({ first, count }) => ({
+      first,
+      count,
+      buffer: memory.allocate(label, count * this.#rowBytes),
+    }));
+  }
+
+  /** Values in it. */
+  get size(): number {
+    return elements(this.shape);
+  }
+
+  /** Values of one row, the first dimension aside. */
+  get width(): number {
+    return elements(this.shape.slice(1));
+  }
+
+  /** What buffers hold of a byte range, in order. */
+  *pieces(byteOffset: number, byteLength: number): Generator<Piece> {
+    for (const { buffer, first, count } of this.shards) {
+      const start = first * this.#rowBytes;
+      const from = Math.max(byteOffset, start);
+      const to = Math.min(byteOffset + byteLength, start + count * this.#rowBytes);
+      if (from < to) {
+        yield { buffer, at: from - start, offset: from - byteOffset, length: to - from };
+      }
+    }
+  }
+}
+
+/** Equal runs of at most `most` rows; whole tiles of 64 where there are so many. */
+function split(rows: number, most: number): { first: number; count: number }[] {
+  const tile = most >= 64 ? 64 : 1;
+  const shards = Math.ceil(rows / (Math.floor(most / tile) * tile));
+  const each = Math.ceil(Math.ceil(rows / shards) / tile) * tile;
+  return Array.from({ length: Math.ceil(rows / each) }, (_, i) => ({
+    first: i * each,
+    count: Math.min(each, rows - i * each),
+  }));
+}
+
+/** A KV cache; {@link GpuKvCache} says how it lies in its buffers. */
+export class DeviceKvCache implements GpuKvCache {
+  readonly layers: readonly KvLayer[];
+  readonly byteLength: number;
+
+  constructor(
+    readonly spec: KvCacheSpec,
+    readonly owner: object,
+    memory: Memory,
+    maxBindingBytes: number,
+  ) {
+    const sizes = [spec.layers, spec.pages, spec.pageSize, spec.kvHeads, spec.headDim];
+    if (!sizes.every((size) => Number.isSafeInteger(size) && size > 0)) {
+      throw new KernelError("InvalidShape", `Cannot allocate a KV cache: ${JSON.stringify(spec)}`);
+    }
+    const bytes = kvLayerBytes(spec);
+    if (bytes > maxBindingBytes) {
+      throw new KernelError(
+        "OutOfMemory",
+        `Cannot allocate a layer's keys, a binding has at most ${maxBindingBytes} bytes: ${bytes}`,
+      );
+    }
+    const allocate = () => memory.allocate("the KV cache", bytes);
+    this.layers = Array.from(
+      { length: spec.layers },
+      () => ({ keys: allocate(), values: allocate() }),
+    );
+    this.byteLength = 2 * spec.layers * bytes;
+  }
+}

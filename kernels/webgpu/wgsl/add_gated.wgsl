@@ -1,0 +1,18 @@
+// out += sigmoid(gate) * x, one gate a row.
+#include "step.wgsl"
+@group(0) @binding(1) var<storage, read_write> out: array<VALUE>;
+@group(0) @binding(2) var<storage, read> x: array<VALUE>;
+@group(0) @binding(3) var<storage, read> gate: array<f32>;
+
+@compute @workgroup_size(GROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = (group.x + group.y * groups.x) * GROUP + lane;
+  if (i >= ROWS * WIDTH) {
+    return;
+  }
+  out[i] += x[i] / (1.0 + exp(-gate[i / WIDTH]));
+}
