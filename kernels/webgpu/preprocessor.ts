@@ -43,6 +43,8 @@ class Expansion {
   readonly #sources: ReadonlyMap<string, string>;
   readonly #constants = new Map<string, string>();
   readonly #included = new Set<string>();
+  /** The line at work, for messages. */
+  #at = 0;
 
   constructor(sources: ReadonlyMap<string, string>, defines: Defines) {
     this.#sources = sources;
@@ -58,21 +60,42 @@ class Expansion {
     if (source === undefined) {
       throw new KernelError("InvalidArgument", `Cannot find a kernel's source: ${name}`);
     }
-    const open: Condition[] = [];
-    source.split("\n").forEach((line, i) => {
-      try {
-        this.#line(line, open);
-      } catch (error) {
-        if (!(error instanceof SyntaxError)) throw error;
-        throw new KernelError(
-          "InvalidArgument",
-          `Cannot expand ${name}:${i + 1}, ${error.message}`,
-        );
-      }
-    });
-    if (open.length > 0) {
-      throw new KernelError("InvalidArgument", `Cannot expand ${name}, open #if`);
+    try {
+      this.#block(source.split("\n"), 1);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      throw new KernelError(
+        "InvalidArgument",
+        `Cannot expand ${name}:${this.#at}, ${error.message}`,
+      );
     }
+  }
+
+  #block(lines: readonly string[], first: number): void {
+    const open: Condition[] = [];
+    for (let i = 0; i < lines.length; i++) {
+      this.#at = first + i;
+      const loop = /^\s*#\s*for\s+([A-Za-z_]\w*)\s+(\S+)\s+(.+)$/.exec(lines[i]!);
+      if (!loop) {
+        this.#line(lines[i]!, open);
+        continue;
+      }
+      const end = endOfLoop(lines, i);
+      if (isLive(open)) this.#loop(loop.slice(1), lines.slice(i + 1, end), first + i + 1);
+      i = end;
+    }
+    if (open.length > 0) throw new SyntaxError("#if without #endif");
+  }
+
+  #loop([name, from, to]: readonly string[], body: readonly string[], first: number): void {
+    const outer = this.#constants.get(name!);
+    const end = this.#evaluate(to!);
+    for (let i = this.#evaluate(from!); i < end; i++) {
+      this.#constants.set(name!, String(i));
+      this.#block(body, first);
+    }
+    if (outer === undefined) this.#constants.delete(name!);
+    else this.#constants.set(name!, outer);
   }
 
   #line(line: string, open: Condition[]): void {
