@@ -72,14 +72,14 @@ class DeviceBackend implements WebGpuBackend, Arena {
   #closed = false;
 
   constructor(gpu: Gpu, maxBytes: number) {
-    const { device, faults, subgroups, f16, mapping } = gpu;
+    const { device, faults, subgroups, f16, mapper } = gpu;
     this.#gpu = gpu;
     this.device = device;
     this.subgroups = subgroups;
     this.f16 = f16;
     this.#memory = new Memory(device, faults, maxBytes);
     this.#upload = new Upload(device.queue);
-    this.#readback = new Readback(device, mapping, this.#memory);
+    this.#readback = new Readback(mapper, this.#memory);
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     this.#uniform = device.createBuffer({ label: "step", size: 16, usage });
   }

@@ -1,9 +1,10 @@
 /** One GPU: its device, compiled kernels and faults, shared by the backends on it. */
 import { KernelError } from "../errors.ts";
 import { Faults } from "./faults.ts";
+import { Mapper, type Mapping } from "./mapper.ts";
 import { Pipelines } from "./pipelines.ts";
 import { type GpuProvider, provide } from "./provider.ts";
-import { type Mapping, probeMapping } from "./readback.ts";
+
 import { readSources } from "./sources.ts";
 
 /** Options of {@link openGpu}. */
@@ -44,14 +45,14 @@ export interface Gpu {
   readonly f16: boolean;
   /** Whether passes can be timed. */
   readonly timestamps: boolean;
-  /** How results are read back. */
-  readonly mapping: Mapping;
+  /** Reads results back. */
+  readonly mapper: Mapper;
   /** Its compiled kernels. */
   readonly pipelines: Pipelines;
   /** Its errors. */
   readonly faults: Faults;
   /** Gives the device back; close its backends first. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Opens the adapter that the provider prefers. Throws `Unsupported` where there is none. */
@@ -65,6 +66,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   if (!adapter) throw new KernelError("Unsupported", `Cannot find a GPU adapter: ${provider}`);
   const device = await requestDevice(adapter, options.subgroups ?? true);
   const faults = new Faults(device);
+  const mapper = await Mapper.create(device, options.mapping);
   const limit = device.limits.maxStorageBufferBindingSize;
   return {
     info: describe(adapter, provider),
@@ -73,10 +75,13 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     subgroups: device.features.has("subgroups"),
     f16: device.features.has("shader-f16"),
     timestamps: device.features.has("timestamp-query"),
-    mapping: options.mapping ?? await probeMapping(device),
+    mapper,
     pipelines: new Pipelines(device, faults, sources, { enablesSubgroups }),
     faults,
-    close: () => device.destroy(),
+    close: async () => {
+      await mapper.settled();
+      device.destroy();
+    },
   };
 }
 

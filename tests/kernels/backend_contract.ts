@@ -13,7 +13,7 @@ export type { ContractTarget } from "./contract/values.ts";
 export function backendContract(target: ContractTarget): void {
   for (const [name, body] of cases) {
     Deno.test(`${name} [${target.name}]`, async () => {
-      using created = await target.create({ threads: target.threads.at(-1)! });
+      await using created = await target.create({ threads: target.threads.at(-1)! });
       await body(created.backend);
     });
   }

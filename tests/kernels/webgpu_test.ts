@@ -9,9 +9,9 @@ backendContract({
     const backend = createWebGpuBackend({ gpu, ...(maxBytes && { maxBytes }) });
     return {
       backend,
-      [Symbol.dispose]() {
+      async [Symbol.asyncDispose]() {
         backend.close();
-        gpu.close();
+        await gpu.close();
       },
     };
   },

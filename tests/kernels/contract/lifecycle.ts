@@ -102,7 +102,7 @@ async function badShapes(backend: Backend): Promise<void> {
 /** Registers the cases that make their own backends. */
 export function targetCases(target: ContractTarget): void {
   Deno.test(`tensor() says how much memory was asked and left [${target.name}]`, async () => {
-    using created = await target.create({ threads: 1, maxBytes: 5 * 2 ** 20 });
+    await using created = await target.create({ threads: 1, maxBytes: 5 * 2 ** 20 });
     const spec = { label: "a giant", dtype: "f32", shape: [1024, 1024] } as const;
     await assertRefused(
       () => {
@@ -124,7 +124,7 @@ export function targetCases(target: ContractTarget): void {
 
 /** A layer of everything, over several steps; returns all that it computed. */
 async function miniature(target: ContractTarget, threads: number): Promise<Float32Array> {
-  using created = await target.create({ threads });
+  await using created = await target.create({ threads });
   const { backend } = created;
   const random = new Random(99);
   const [rows, dim, ffn, vocabulary, topK] = [40, 96, 200, 3000, 2];

@@ -224,7 +224,7 @@ export function quantisedThreads(target: ContractTarget): void {
 
 /** Products of every quantised dtype, of one row and of many. */
 export async function products(target: ContractTarget, threads: number): Promise<Float32Array> {
-  using created = await target.create({ threads });
+  await using created = await target.create({ threads });
   const { backend } = created;
   const random = new Random(21);
   const [n, k, most] = [203, 512, 70];

@@ -26,7 +26,7 @@ export interface ContractTarget {
   /** Creates a backend of at most `maxBytes`, where it can be limited. */
   create(
     options: { threads: number; maxBytes?: number },
-  ): Promise<Disposable & { backend: Backend }>;
+  ): Promise<(Disposable | AsyncDisposable) & { backend: Backend }>;
 }
 
 /** Seeded uniform numbers in [-1, 1). */
