@@ -1,4 +1,4 @@
-import type { Backend, ExpertChoice, Program, Tensor } from "../backend.ts";
+import type { Backend, ExpertChoice, Program, Recorder, Tensor } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { WeightSource } from "../formats/mod.ts";
 import type { ExpertRequest } from "./partition_options.ts";
@@ -75,10 +75,11 @@ export class ExpertShard {
 
   #record(loader: WeightLoader, spec: ModelSpec, layer: number): Program {
     const held = loadExperts(loader, spec, layer, this.#options.experts);
-    return this.#backend.record(`experts of layer ${layer}`, (r) => {
+    const record = (r: Recorder) => {
       r.clear(this.#out);
       r.experts(this.#out, this.#x, this.#choice, held);
-    });
+    };
+    return this.#backend.record(`experts of layer ${layer}`, record, { outputs: [this.#out] });
   }
 }
 

@@ -1,5 +1,5 @@
 /** Loads weights, allocates memory and records the programs of a partition. */
-import type { Backend, KvCache, Program, Tensor } from "../backend.ts";
+import type { Backend, KvCache, Program, Recorder, Tensor } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import { type Activations, allocateActivations } from "./activations.ts";
 import { type LayerContext, recordAttention, recordFeedForward, recordHead } from "./graph.ts";
@@ -80,7 +80,8 @@ export class PartitionBuild {
   #program(from: number, to: number, isEnd: boolean): Program {
     const { first } = this.options.layers;
     const a = this.activations;
-    return this.backend.record(`layers from ${first + from} below ${first + to}`, (r) => {
+    const label = `layers from ${first + from} below ${first + to}`;
+    const record = (r: Recorder) => {
       if (from === 0 && first === 0) r.embed(a.x, this.#embedding!, a.ids);
       if (from > 0) r.add(a.x, a.remote!);
       for (let i = from; i < to; i++) {
@@ -89,7 +90,15 @@ export class PartitionBuild {
         recordFeedForward(r, this.#context, weights);
       }
       if (isEnd && this.#norm) recordHead(r, this.#context, this.#norm, this.#head!);
-    });
+    };
+    return this.backend.record(label, record, { outputs: this.#outputs(isEnd) });
+  }
+
+  /** What the host reads after a program. */
+  #outputs(isEnd: boolean): Tensor[] {
+    const { x, normed, choice, outputs } = this.activations;
+    if (!isEnd) return [normed, choice!.experts, choice!.weights];
+    return this.#norm ? Object.values(outputs) : [x];
   }
 
   #matrix(name: string): Tensor {
