@@ -72,14 +72,14 @@ class DeviceBackend implements WebGpuBackend, Arena {
   #closed = false;
 
   constructor(gpu: Gpu, maxBytes: number) {
-    const { device, faults, subgroups, f16, mapper } = gpu;
+    const { device, faults, subgroups, f16 } = gpu;
     this.#gpu = gpu;
     this.device = device;
     this.subgroups = subgroups;
     this.f16 = f16;
     this.#memory = new Memory(device, faults, maxBytes);
     this.#upload = new Upload(device.queue);
-    this.#readback = new Readback(mapper, this.#memory);
+    this.#readback = new Readback(gpu, this.#memory);
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     this.#uniform = device.createBuffer({ label: "step", size: 16, usage });
   }
@@ -165,8 +165,8 @@ class DeviceBackend implements WebGpuBackend, Arena {
       `run ${program.label}`,
       () => this.#submit(program, counts, staging),
     );
-    if (bytes > 0) await this.#wait(bytes);
     await faults.check();
+    if (bytes > 0) await this.#wait(bytes);
     this.#last = program;
   }
 
@@ -222,8 +222,8 @@ class DeviceBackend implements WebGpuBackend, Arena {
       this.device.queue.submit([encoder.finish()]);
     });
     this.counters.submits++;
-    await this.#wait(bytes);
     await faults.check();
+    await this.#wait(bytes);
     return 0;
   }
 

@@ -3,7 +3,7 @@ import { KernelError, type KernelErrorCode } from "../errors.ts";
 
 const filters = ["internal", "out-of-memory", "validation"] as const;
 const codes: Readonly<Record<GPUErrorFilter, KernelErrorCode>> = {
-  "internal": "DeviceLost",
+  "internal": "Unsupported",
   "out-of-memory": "OutOfMemory",
   "validation": "Unsupported",
 };
@@ -20,7 +20,9 @@ export class Faults {
     device.lost.then(({ reason, message }) => this.#lost ??= `${reason}, ${message}`);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      this.#keep("use the GPU", "internal", (event as GPUUncapturedErrorEvent).error);
+      const { error } = event as GPUUncapturedErrorEvent;
+      const isMemory = error.constructor.name === "GPUOutOfMemoryError";
+      this.#keep("use the GPU", isMemory ? "out-of-memory" : "internal", error);
     });
   }
 
@@ -47,13 +49,13 @@ export class Faults {
 
   /** Throws when the device is known to be lost. */
   checkLost(): void {
-    if (this.#lost === undefined) return;
-    throw new KernelError("DeviceLost", `Cannot use a GPU that was lost: ${this.#lost}`);
+    if (this.#lost !== undefined) throw this.lose(this.#lost);
   }
 
-  /** Marks the device as lost: what it computes can no longer be trusted. */
-  lose(reason: string): void {
+  /** Marks the device as lost for good; the error to throw. */
+  lose(reason: string): KernelError {
     this.#lost ??= reason;
+    return new KernelError("DeviceLost", `Cannot use a GPU that was lost: ${this.#lost}`);
   }
 
   async #close(what: string, filter: GPUErrorFilter): Promise<void> {

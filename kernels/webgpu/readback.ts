@@ -1,5 +1,6 @@
 /** Bytes from the device to the host. */
-import { KernelError } from "../errors.ts";
+import type { Faults } from "./faults.ts";
+import type { Gpu } from "./gpu.ts";
 import type { Mapper } from "./mapper.ts";
 import type { Memory } from "./memory.ts";
 
@@ -8,12 +9,14 @@ const MIN_BYTES = 4096;
 /** The staging buffer of one backend, and its copy on the host. */
 export class Readback {
   readonly #mapper: Mapper;
+  readonly #faults: Faults;
   readonly #memory: Memory;
   #staging: GPUBuffer | undefined;
   #host = new Uint8Array(0);
 
-  constructor(mapper: Mapper, memory: Memory) {
+  constructor({ mapper, faults }: Pick<Gpu, "mapper" | "faults">, memory: Memory) {
     this.#mapper = mapper;
+    this.#faults = faults;
     this.#memory = memory;
   }
 
@@ -23,8 +26,13 @@ export class Readback {
     const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, MIN_BYTES)));
     this.#memory.claim("the staging buffer", size - (this.#staging?.size ?? 0));
     this.#staging?.destroy();
+    this.#staging = undefined;
     this.#host = new Uint8Array(size);
-    return this.#staging = await this.#mapper.create(size);
+    try {
+      return this.#staging = await this.#mapper.create(size);
+    } catch (error) {
+      return await this.#fail(error);
+    }
   }
 
   /** Waits for the device and brings the first bytes of the staging buffer to the host. */
@@ -32,13 +40,19 @@ export class Readback {
     try {
       await this.#mapper.read(this.#staging!, this.#host.subarray(0, bytes));
     } catch (error) {
-      throw new KernelError("DeviceLost", `Cannot read back from the GPU: ${error}`);
+      await this.#fail(error);
     }
   }
 
   /** Some of what the last fetch brought. */
   bytes(offset: number, length: number): Uint8Array {
     return this.#host.subarray(offset, offset + length);
+  }
+
+  /** A staging buffer that cannot be mapped: what is wrong with it, or the device is lost. */
+  async #fail(error: unknown): Promise<never> {
+    await this.#faults.check();
+    throw this.#faults.lose(`a map failed, ${error}`);
   }
 
   close(): void {
