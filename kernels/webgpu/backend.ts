@@ -90,12 +90,12 @@ class DeviceBackend implements WebGpuBackend, Arena {
 
   tensor(spec: TensorSpec): Tensor {
     this.#open();
-    return new DeviceTensor(spec, this, this.#memory, this.#gpu.maxBindingBytes);
+    return new DeviceTensor(spec, this, this.#memory, this.#gpu.limits);
   }
 
   kvCache(spec: KvCacheSpec): KvCache {
     this.#open();
-    return new DeviceKvCache(spec, this, this.#memory, this.#gpu.maxBindingBytes);
+    return new DeviceKvCache(spec, this, this.#memory, this.#gpu.limits);
   }
 
   load(

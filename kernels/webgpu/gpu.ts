@@ -6,13 +6,14 @@ import { Pipelines } from "./pipelines.ts";
 import { type GpuProvider, provide } from "./provider.ts";
 
 import { readSources } from "./sources.ts";
+import type { BindingLimits } from "./tensor.ts";
 
 /** Options of {@link openGpu}. */
 export interface GpuOptions {
   /** Where WebGPU comes from; default `deno`. */
   readonly provider?: GpuProvider;
-  /** Most bytes of one storage binding, where less than the adapter's limit is wanted. */
-  readonly maxBindingBytes?: number;
+  /** Most bytes of a weight in one buffer, where less than the adapter's limit is wanted. */
+  readonly shardBytes?: number;
   /** Whether subgroup operations may be used; default where they work. */
   readonly subgroups?: boolean;
   /** How results are read back; by default the fastest that works. */
@@ -37,8 +38,8 @@ export interface Gpu {
   readonly info: GpuInfo;
   /** The device. */
   readonly device: GPUDevice;
-  /** Most bytes of one storage binding. */
-  readonly maxBindingBytes: number;
+  /** How much may be bound at once. */
+  readonly limits: BindingLimits;
   /** Whether subgroup operations work. */
   readonly subgroups: boolean;
   /** Whether 16-bit floats work in kernels. */
@@ -67,11 +68,14 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const device = await requestDevice(adapter, options.subgroups ?? true);
   const faults = new Faults(device);
   const mapper = await Mapper.create(device, options.mapping);
-  const limit = device.limits.maxStorageBufferBindingSize;
+  const bindingBytes = Math.floor(device.limits.maxStorageBufferBindingSize / 16) * 16;
   return {
     info: describe(adapter, provider),
     device,
-    maxBindingBytes: Math.floor(Math.min(options.maxBindingBytes ?? limit, limit) / 4) * 4,
+    limits: {
+      bindingBytes,
+      shardBytes: Math.min(options.shardBytes ?? bindingBytes, bindingBytes),
+    },
     subgroups: device.features.has("subgroups"),
     f16: device.features.has("shader-f16"),
     timestamps: device.features.has("timestamp-query"),
@@ -85,7 +89,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   };
 }
 
-const limits = [
+const requested = [
   "maxStorageBufferBindingSize",
   "maxBufferSize",
   "maxStorageBuffersPerShaderStage",
@@ -98,7 +102,7 @@ const limits = [
 async function requestDevice(adapter: GPUAdapter, subgroups: boolean): Promise<GPUDevice> {
   const optional = ["shader-f16", "timestamp-query"] as const;
   const features: GPUFeatureName[] = optional.filter((name) => adapter.features.has(name));
-  const requiredLimits = Object.fromEntries(limits.map((name) => [name, adapter.limits[name]]));
+  const requiredLimits = Object.fromEntries(requested.map((name) => [name, adapter.limits[name]]));
   const request = (requiredFeatures: GPUFeatureName[]) =>
     adapter.requestDevice({ requiredFeatures, requiredLimits });
   if (!subgroups) return await request(features);

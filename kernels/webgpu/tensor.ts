@@ -16,7 +16,15 @@ export interface Piece {
   readonly length: number;
 }
 
-/** A tensor whose rows are spread over as many buffers as the binding limit asks for. */
+/** What memory asks of tensors. */
+export interface BindingLimits {
+  /** Most bytes of a weight's shard. */
+  readonly shardBytes: number;
+  /** Most bytes of a buffer that kernels bind whole. */
+  readonly bindingBytes: number;
+}
+
+/** A tensor. The rows of a weight are spread over as many buffers as the binding limit asks for. */
 export class DeviceTensor implements GpuTensor {
   readonly label: string;
   readonly dtype: DType;
@@ -28,7 +36,7 @@ export class DeviceTensor implements GpuTensor {
   /** Open: may be loaded. Sealed: complete. */
   state: "open" | "sealed" = "open";
 
-  constructor(spec: TensorSpec, readonly owner: object, memory: Memory, maxBindingBytes: number) {
+  constructor(spec: TensorSpec, readonly owner: object, memory: Memory, limits: BindingLimits) {
     const { label, shape } = spec;
     if (shape.length === 0 || !shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
       throw new KernelError(
@@ -42,14 +50,10 @@ export class DeviceTensor implements GpuTensor {
     if (spec.rows !== undefined) this.rows = spec.rows;
     this.byteLength = byteLength(spec.dtype, shape);
     this.#rowBytes = this.byteLength / shape[0]!;
-    const most = Math.floor(maxBindingBytes / this.#rowBytes);
-    if (most < 1) {
-      throw new KernelError(
-        "OutOfMemory",
-        `Cannot allocate ${label}, a binding has at most ${maxBindingBytes} bytes: ${this.#rowBytes} a row`,
-      );
-    }
-    this.shards = split(shape[0]!, most).map(({ first, count }) => ({
+    const isWeight = spec.dtype !== "i32" && spec.rows === undefined && shape.length > 1;
+    const rows = isWeight ? Math.max(1, Math.floor(limits.shardBytes / this.#rowBytes)) : shape[0]!;
+    checkBinding(label, Math.min(rows, shape[0]!) * this.#rowBytes, limits);
+    this.shards = split(shape[0]!, rows).map(({ first, count }) => ({
       first,
       count,
       buffer: memory.allocate(label, count * this.#rowBytes),
@@ -79,6 +83,14 @@ export class DeviceTensor implements GpuTensor {
   }
 }
 
+function checkBinding(label: string, bytes: number, { bindingBytes }: BindingLimits): void {
+  if (bytes <= bindingBytes) return;
+  throw new KernelError(
+    "OutOfMemory",
+    `Cannot allocate ${label}, kernels see at most ${bindingBytes} bytes at once: ${bytes}`,
+  );
+}
+
 /** Equal runs of at most `most` rows; whole tiles of 64 where there are so many. */
 function split(rows: number, most: number): { first: number; count: number }[] {
   const tile = most >= 64 ? 64 : 1;
@@ -99,19 +111,14 @@ export class DeviceKvCache implements GpuKvCache {
     readonly spec: KvCacheSpec,
     readonly owner: object,
     memory: Memory,
-    maxBindingBytes: number,
+    limits: BindingLimits,
   ) {
     const sizes = [spec.layers, spec.pages, spec.pageSize, spec.kvHeads, spec.headDim];
     if (!sizes.every((size) => Number.isSafeInteger(size) && size > 0)) {
       throw new KernelError("InvalidShape", `Cannot allocate a KV cache: ${JSON.stringify(spec)}`);
     }
     const bytes = kvLayerBytes(spec);
-    if (bytes > maxBindingBytes) {
-      throw new KernelError(
-        "OutOfMemory",
-        `Cannot allocate a layer's keys, a binding has at most ${maxBindingBytes} bytes: ${bytes}`,
-      );
-    }
+    checkBinding("the keys of a layer", bytes, limits);
     const allocate = () => memory.allocate("the KV cache", bytes);
     this.layers = Array.from(
       { length: spec.layers },
