@@ -16,7 +16,8 @@ import { KernelError } from "../errors.ts";
 import type { PlanContext } from "./dispatch.ts";
 import type { Gpu } from "./gpu.ts";
 import { Memory } from "./memory.ts";
-import { DeviceProgram } from "./program.ts";
+import { planSeal } from "./plans/weights.ts";
+import { DeviceProgram, type ProgramParts } from "./program.ts";
 import { Readback } from "./readback.ts";
 import { type Arena, DeviceRecorder } from "./recorder.ts";
 import { DeviceKvCache, DeviceTensor } from "./tensor.ts";
@@ -111,9 +112,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
 
   seal(handle: Tensor): void {
     this.#open();
-    const tensor = this.resolve(handle);
-    this.#upload.seal(tensor);
-    tensor.state = "sealed";
+    this.#seal(this.resolve(handle));
   }
 
   write(handle: Tensor, values: Float32Array | Int32Array, elementOffset = 0): void {
@@ -133,6 +132,9 @@ class DeviceBackend implements WebGpuBackend, Arena {
     const tensor = this.resolve(handle);
     checkValues("read", tensor, into);
     checkRange("read", tensor, 0, into.length, tensor.size);
+    if (tensor.state === "arranged") {
+      throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
+    }
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
     const offset = this.#last?.held(tensor, bytes.length)?.offset ??
       await this.#fetch(tensor, bytes.length);
@@ -148,9 +150,15 @@ class DeviceBackend implements WebGpuBackend, Arena {
     this.#open();
     const recorder = new DeviceRecorder(this);
     build(recorder);
-    const { dispatches, length, capacity } = recorder;
-    const parts = { label, length, capacity, dispatches, outputs: outputs.map(this.resolve) };
-    return new DeviceProgram(parts, this, this.#gpu, this.#uniform);
+    const { dispatches, weights, length, capacity } = recorder;
+    return this.#program({
+      label,
+      length,
+      capacity,
+      dispatches,
+      weights,
+      outputs: outputs.map(this.resolve),
+    });
   }
 
   async run(handle: Program, counts: Counts): Promise<void> {
@@ -158,13 +166,12 @@ class DeviceBackend implements WebGpuBackend, Arena {
     const program = own(handle, this, DeviceProgram);
     for (const rows of ["tokens", "samples"] as const) checkCount(program, rows, counts[rows]);
     const { faults } = this.#gpu;
+    for (const weight of program.unsealed) this.#seal(weight);
+    program.unsealed = [];
     const staging = await this.#readback.reserve(program.outputBytes);
     await faults.check();
     this.#last = undefined;
-    const bytes = faults.guard(
-      `run ${program.label}`,
-      () => this.#submit(program, counts, staging),
-    );
+    const bytes = this.#submit(program, counts, staging);
     await faults.check();
     if (bytes > 0) await this.#wait(bytes);
     this.#last = program;
@@ -187,20 +194,37 @@ class DeviceBackend implements WebGpuBackend, Arena {
     return this.#memory.scratch(name, bytes);
   }
 
-  /** Encodes a run with the copies of its outputs as one submit; how many bytes are copied. */
-  #submit(program: DeviceProgram, counts: Counts, staging: GPUBuffer): number {
-    const { queue } = this.device;
+  #program(parts: ProgramParts): DeviceProgram {
+    return new DeviceProgram(parts, this, this.#gpu, this.#uniform);
+  }
+
+  /** Arranges a complete weight as kernels want it. */
+  #seal(tensor: DeviceTensor): void {
+    if (tensor.state !== "open") return;
+    this.#upload.seal(tensor);
+    const dispatches = planSeal(this, tensor);
+    tensor.state = dispatches.length > 0 ? "arranged" : "sealed";
+    if (dispatches.length === 0) return;
+    const counts = { tokens: 0, samples: 0 };
+    this.#submit(this.#program({ label: "seal", length: 0, capacity: counts, dispatches }), counts);
+  }
+
+  /** One command buffer: a program, and the copies of its outputs; how many bytes are copied. */
+  #submit(program: DeviceProgram, counts: Counts, staging?: GPUBuffer): number {
+    const { device, counters } = this;
     this.#counts[0] = counts.tokens;
     this.#counts[1] = counts.samples;
-    queue.writeBuffer(this.#uniform, 0, this.#counts);
-    const encoder = this.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    this.counters.dispatches += program.encode(pass, counts);
-    pass.end();
-    const bytes = program.copyOutputs(encoder, staging, counts);
-    queue.submit([encoder.finish()]);
-    this.counters.submits++;
-    return bytes;
+    return this.#gpu.faults.guard(`run ${program.label}`, () => {
+      device.queue.writeBuffer(this.#uniform, 0, this.#counts);
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      counters.dispatches += program.encode(pass, counts);
+      pass.end();
+      const bytes = staging ? program.copyOutputs(encoder, staging, counts) : 0;
+      device.queue.submit([encoder.finish()]);
+      counters.submits++;
+      return bytes;
+    });
   }
 
   async #wait(bytes: number): Promise<void> {

@@ -26,7 +26,9 @@ export interface ProgramParts {
   readonly length: number;
   readonly capacity: Counts;
   readonly dispatches: readonly Dispatch[];
-  readonly outputs: readonly DeviceTensor[];
+  /** Tensors that it reads as weights. */
+  readonly weights?: Iterable<DeviceTensor>;
+  readonly outputs?: readonly DeviceTensor[];
 }
 
 /** A program of one backend. */
@@ -37,11 +39,13 @@ export class DeviceProgram implements Program {
   readonly outputs: readonly Output[];
   /** Bytes of all outputs at their capacity. */
   readonly outputBytes: number;
+  /** Weights that may not be complete yet: the first run seals them. */
+  unsealed: readonly DeviceTensor[];
   readonly #steps: readonly Step[];
   readonly #grid: Grid = new Uint32Array(3);
 
   constructor(
-    { label, length, capacity, dispatches, outputs }: ProgramParts,
+    { label, length, capacity, dispatches, weights = [], outputs = [] }: ProgramParts,
     readonly owner: object,
     { device, pipelines }: { readonly device: GPUDevice; readonly pipelines: Pipelines },
     uniform: GPUBuffer,
@@ -51,6 +55,7 @@ export class DeviceProgram implements Program {
     this.capacity = capacity;
     this.outputs = outputs.map((tensor) => ({ tensor, offset: 0, bytes: 0 }));
     this.outputBytes = outputs.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.unsealed = [...weights];
     this.#steps = dispatches.map((dispatch) => {
       const { pipeline, layout } = pipelines.get(dispatch);
       const group = device.createBindGroup({

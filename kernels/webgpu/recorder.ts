@@ -14,6 +14,7 @@ import type {
 } from "../backend.ts";
 import { shapes } from "../shapes.ts";
 import type { Dispatch, GpuTensor, PlanContext } from "./dispatch.ts";
+import type { DeviceTensor } from "./tensor.ts";
 import type { GpuKvCache } from "./kv_cache.ts";
 import { planAttention } from "./plans/attention.ts";
 import { planExperts } from "./plans/experts.ts";
@@ -33,6 +34,7 @@ import { planSwiglu } from "./plans/swiglu.ts";
 
 /** What a recorder needs of its backend. */
 export interface Arena extends PlanContext {
+  resolve(tensor: Tensor): DeviceTensor;
   /** The cache behind a handle; throws for foreign handles. */
   cache(cache: KvCache): GpuKvCache;
 }
@@ -40,6 +42,7 @@ export interface Arena extends PlanContext {
 /** Collects the dispatches of a program. */
 export class DeviceRecorder implements Recorder {
   readonly dispatches: Dispatch[] = [];
+  readonly weights = new Set<DeviceTensor>();
   readonly capacity = { tokens: Infinity, samples: Infinity };
   length = 0;
   readonly #arena: Arena;
@@ -50,7 +53,7 @@ export class DeviceRecorder implements Recorder {
 
   embed(out: Tensor, table: Tensor, ids: Tensor): void {
     shapes.embed(out, table, ids);
-    this.#op(planEmbed(this.#arena, this.#at(out), this.#at(table), this.#at(ids)));
+    this.#op(planEmbed(this.#arena, this.#at(out), this.#weight(table), this.#at(ids)));
   }
 
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {
@@ -60,12 +63,12 @@ export class DeviceRecorder implements Recorder {
 
   linear(out: Tensor, x: Tensor, weight: Tensor, options: LinearOptions = {}): void {
     shapes.linear(out, x, weight, options);
-    this.#op(planLinear(this.#arena, this.#at(out), this.#at(x), this.#at(weight), options));
+    this.#op(planLinear(this.#arena, this.#at(out), this.#at(x), this.#weight(weight), options));
   }
 
   swiglu(out: Tensor, x: Tensor, gateUp: Tensor): void {
     shapes.swiglu(out, x, gateUp);
-    this.#op(planSwiglu(this.#arena, this.#at(out), this.#at(x), this.#at(gateUp)));
+    this.#op(planSwiglu(this.#arena, this.#at(out), this.#at(x), this.#weight(gateUp)));
   }
 
   rotateAppend(
@@ -103,12 +106,13 @@ export class DeviceRecorder implements Recorder {
   route(choice: ExpertChoice, x: Tensor, gate: Tensor, options: { normalise: boolean }): void {
     shapes.route(choice, x, gate);
     for (const tensor of [choice.experts, choice.weights]) this.#at(tensor);
-    this.#op(planRoute(this.#arena, choice, this.#at(x), this.#at(gate), options));
+    this.#op(planRoute(this.#arena, choice, this.#at(x), this.#weight(gate), options));
   }
 
   experts(out: Tensor, x: Tensor, choice: ExpertChoice, experts: ExpertWeights): void {
     shapes.experts(out, x, choice, experts);
     for (const tensor of [choice.experts, choice.weights]) this.#at(tensor);
+    for (const tensor of [experts.gateUp, experts.down]) this.#weight(tensor);
     this.#op(planExperts(this.#arena, this.#at(out), this.#at(x), choice, experts));
   }
 
@@ -140,6 +144,13 @@ export class DeviceRecorder implements Recorder {
   #op(dispatches: readonly Dispatch[]): void {
     this.length++;
     this.dispatches.push(...dispatches);
+  }
+
+  /** A tensor that is read as a weight, and so must be complete. */
+  #weight(tensor: Tensor): DeviceTensor {
+    const resolved = this.#arena.resolve(tensor);
+    this.weights.add(resolved);
+    return resolved;
   }
 
   /** The backend's own view of a tensor, whose capacity bounds the program's. */

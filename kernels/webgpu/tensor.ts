@@ -5,6 +5,7 @@ import { KernelError } from "../errors.ts";
 import type { GpuTensor, Shard } from "./dispatch.ts";
 import { type GpuKvCache, type KvLayer, kvLayerBytes } from "./kv_cache.ts";
 import type { Memory } from "./memory.ts";
+import { shardBytes } from "./plans/weights.ts";
 
 /** Bytes of a tensor that lie together in one buffer. */
 export interface Piece {
@@ -33,8 +34,8 @@ export class DeviceTensor implements GpuTensor {
   readonly byteLength: number;
   readonly shards: readonly Shard[];
   readonly #rowBytes: number;
-  /** Open: may be loaded. Sealed: complete. */
-  state: "open" | "sealed" = "open";
+  /** Open: may be loaded. Sealed: complete. Arranged: complete, and no longer as it was loaded. */
+  state: "open" | "sealed" | "arranged" = "open";
 
   constructor(spec: TensorSpec, readonly owner: object, memory: Memory, limits: BindingLimits) {
     const { label, shape } = spec;
@@ -51,13 +52,13 @@ export class DeviceTensor implements GpuTensor {
     this.byteLength = byteLength(spec.dtype, shape);
     this.#rowBytes = this.byteLength / shape[0]!;
     const isWeight = spec.dtype !== "i32" && spec.rows === undefined && shape.length > 1;
-    const rows = isWeight ? Math.max(1, Math.floor(limits.shardBytes / this.#rowBytes)) : shape[0]!;
-    checkBinding(label, Math.min(rows, shape[0]!) * this.#rowBytes, limits);
-    this.shards = split(shape[0]!, rows).map(({ first, count }) => ({
-      first,
-      count,
-      buffer: memory.allocate(label, count * this.#rowBytes),
-    }));
+    const bytesOf = (count: number) =>
+      isWeight ? shardBytes(spec.dtype, shape, count) : count * this.#rowBytes;
+    const most = isWeight ? Math.max(1, Math.floor(limits.shardBytes / bytesOf(1))) : shape[0]!;
+    this.shards = split(shape[0]!, most).map(({ first, count }) => {
+      checkBinding(label, bytesOf(count), limits);
+      return { first, count, buffer: memory.allocate(label, bytesOf(count)) };
+    });
   }
 
   /** Values in it. */
@@ -93,6 +94,7 @@ function checkBinding(label: string, bytes: number, { bindingBytes }: BindingLim
 
 /** Equal runs of at most `most` rows; whole tiles of 64 where there are so many. */
 function split(rows: number, most: number): { first: number; count: number }[] {
+  if (rows <= most) return [{ first: 0, count: rows }];
   const tile = most >= 64 ? 64 : 1;
   const shards = Math.ceil(rows / (Math.floor(most / tile) * tile));
   const each = Math.ceil(Math.ceil(rows / shards) / tile) * tile;

@@ -4,7 +4,7 @@ import { KernelError } from "../../errors.ts";
 import type { Binding, Defines, Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
 import { fold } from "../grid.ts";
 import { type GpuKvCache, kvStride } from "../kv_cache.ts";
-import { isQuantised } from "../../dtype.ts";
+import { weightDefines } from "./weights.ts";
 
 const GROUP = 256;
 const ROTATE_GROUP = 64;
@@ -16,16 +16,10 @@ export function planEmbed(
   table: GpuTensor,
   ids: GpuTensor,
 ): Dispatch[] {
-  if (isQuantised(table.dtype)) {
-    throw new KernelError("Unsupported", `Cannot embed with a table of: ${table.dtype}`);
-  }
+  const units = Math.ceil(width(out) / 4);
   return table.shards.map(({ buffer, first, count }) =>
-    elementWise("embed", "embed", out, width(out), [
-      write(out),
-      { buffer, access: "read" },
-      read(ids),
-    ], {
-      [table.dtype.toUpperCase()]: true,
+    elementWise("embed", "embed", out, units, [{ buffer, access: "read" }, read(ids), write(out)], {
+      ...weightDefines(table),
       FIRST: `${first}u`,
       COUNT: `${count}u`,
       VOCABULARY: `${table.shape[0]}u`,

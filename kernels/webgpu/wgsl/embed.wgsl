@@ -1,18 +1,9 @@
 // out[t] = table[ids[t]] of the rows [FIRST, FIRST + COUNT) of a table; the first shard zeroes what no shard has.
+// An invocation copies four elements.
 #include "step.wgsl"
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> table: array<u32>;
-@group(0) @binding(3) var<storage, read> ids: array<u32>;
-
-fn value(i: u32) -> f32 {
-#if F32
-  return bitcast<f32>(table[i]);
-#elif F16
-  return unpack2x16float(table[i / 2u])[i % 2u];
-#elif BF16
-  return bitcast<f32>((table[i / 2u] >> (16u * (i % 2u))) << 16u);
-#endif
-}
+#include "weights.wgsl"
+@group(0) @binding(2) var<storage, read> ids: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(GROUP)
 fn main(
@@ -21,13 +12,24 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (group.x + group.y * groups.x) * GROUP + lane;
-  if (i >= ROWS * WIDTH) {
+  let token = i / WIDTH;
+  let quad = i % WIDTH;
+  if (token >= ROWS) {
     return;
   }
-  let id = ids[i / WIDTH];
-  if (id >= FIRST && id < FIRST + COUNT) {
-    out[i] = value((id - FIRST) * WIDTH + i % WIDTH);
-  } else if (FIRST == 0u && id >= VOCABULARY) {
-    out[i] = 0.0;
+  let id = ids[token];
+  let is_here = id >= FIRST && id < FIRST + COUNT;
+  if (!is_here && (FIRST > 0u || id < VOCABULARY)) {
+    return;
   }
+  var values = vec4f();
+  if (is_here) {
+    values = weight4(id - FIRST, quad);
+  }
+  let start = token * K + quad * 4u;
+#for I 0 4
+  if (quad * 4u + I < K) {
+    out[start + I] = values[I];
+  }
+#endfor
 }
