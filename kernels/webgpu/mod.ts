@@ -9,4 +9,5 @@ export {
   type WebGpuBackendOptions,
   type WebGpuCounters,
 } from "./backend.ts";
+export { type GpuSpeed, measureGpu } from "./measure.ts";
 export { type Gpu, type GpuInfo, type GpuOptions, openGpu } from "./gpu.ts";
