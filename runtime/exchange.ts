@@ -170,15 +170,16 @@ export class Exchange implements Sender {
 
   /** Tells who asked, if anybody did; every message that is refused is a dead letter. */
   #refuse(envelope: Envelope, error: ActorError): void {
+    const asked = endpointOf(envelope.to);
     if (envelope.type === "watch") {
       const { from, id } = envelope;
       const reason = { type: "Lost", message: error.message } as const;
-      return this.sendOrBury({ type: "down", to: from, id, reason });
+      return this.sendOrBury({ type: "down", to: from, from: asked, id, reason });
     }
     this.#bury(envelope, error);
     if (envelope.type !== "ask" && envelope.type !== "stream") return;
     const { from, id } = envelope;
-    this.sendOrBury({ type: "fail", to: from, id, error: errorToWire(error) });
+    this.sendOrBury({ type: "fail", to: from, from: asked, id, error: errorToWire(error) });
   }
 
   #bury(envelope: Envelope, { code }: ActorError): void {
@@ -188,11 +189,11 @@ export class Exchange implements Sender {
   }
 
   #answer(envelope: AnswerEnvelope): void {
-    const { id, to, type } = envelope;
-    const from = this.#waiting.endpointOf(id);
+    const { id, to, from, type } = envelope;
     const outcome = this.#waiting.answer(envelope, this.#host.clock.now());
     if (outcome === "unexpected") this.#host.deadLetters.add({ to, method: type, reason: "Late" });
-    if (outcome !== "broken" || from === undefined) return;
+    if (outcome === "denied") this.#host.deadLetters.add({ to, method: type, reason: "Denied" });
+    if (outcome !== "broken") return;
     this.sendOrBury({ type: "cancel", to: from, from: this.endpoint, id });
   }
 }

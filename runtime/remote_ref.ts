@@ -22,7 +22,8 @@ export class RemoteRef {
 
   tell(method: string, message?: unknown, options?: TellOptions): void {
     const deadline = options ? deadlineOf(options, Infinity, this.#host.clock) : Infinity;
-    const envelope = { type: "tell", to: this.address, method, message, deadline } as const;
+    const from = this.#exchange.endpoint;
+    const envelope = { type: "tell", to: this.address, from, method, message, deadline } as const;
     this.#exchange.send(envelope, options?.transfer);
   }
 

@@ -36,7 +36,8 @@ export class ServingTable {
     const key = `${from}#${id}`;
     const cancel = cell.addWatcher((reason: TerminationReason) => {
       this.#services.delete(key);
-      this.#sender.sendOrBury({ type: "down", to: from, id, reason });
+      const { endpoint } = this.#sender;
+      this.#sender.sendOrBury({ type: "down", to: from, from: endpoint, id, reason });
     });
     if (cell.isAlive) this.#services.set(key, { from, cancel });
   }

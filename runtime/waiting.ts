@@ -17,7 +17,7 @@ export type Waiting =
 type WaitingStream = Extract<Waiting, { readonly type: "stream" }>;
 
 /** What became of an answer. */
-export type Outcome = "taken" | "unexpected" | "broken";
+export type Outcome = "taken" | "unexpected" | "denied" | "broken";
 
 /** The asks, streams and watches that wait for other lanes, by number. */
 export class WaitingTable {
@@ -39,15 +39,14 @@ export class WaitingTable {
     return this.#entries.delete(id);
   }
 
-  /** The endpoint that one waits for. */
-  endpointOf(id: number): string | undefined {
-    return this.#entries.get(id)?.at;
-  }
-
-  /** Hands an answer to who waits for it; `broken` if that was a stream which it cannot continue. */
+  /**
+   * Hands an answer to who waits for it: `denied` unless it comes from where it is expected from,
+   * `broken` if that was a stream which it cannot continue.
+   */
   answer(envelope: AnswerEnvelope, now: number): Outcome {
     const waiting = this.#entries.get(envelope.id);
     if (!waiting) return "unexpected";
+    if (envelope.from !== waiting.at) return "denied";
     if (envelope.type === "item" && waiting.type === "stream") return this.#item(envelope, waiting);
     this.#entries.delete(envelope.id);
     if (waiting.type === "watch") this.#lost(waiting.callback, envelope);

@@ -41,6 +41,10 @@ const defaultMaxMessageBytes = 64 * 2 ** 20;
 /**
  * Envelopes over a transport. Packets are numbered per pair of nodes: what comes twice or late is
  * dropped, so that delivery stays at most once and in order whatever the transport does.
+ *
+ * The subject is `tandem.<to node>.<from node>.<lane>[.<kind>.<id>]`, and what it says of sender and
+ * receiver must hold for what is in the packet. So a server that restricts the subjects on which a
+ * node may publish restricts as whom, and to which kinds of actors, the node can speak.
  */
 export class TransportLink implements Link {
   readonly #transport: Transport;
@@ -63,10 +67,10 @@ export class TransportLink implements Link {
   }
 
   send(envelope: Envelope): void {
-    const subject = `tandem.${envelope.to.replaceAll("/", ".")}`;
     const to = envelope.to.slice(0, envelope.to.indexOf("/"));
     const sequence = this.#sent.get(to) ?? 0;
     const { node: source, incarnation } = this.#options;
+    const subject = subjectOf(source, envelope.to);
     const head = { source, incarnation, sequence };
     const frame = encodeEnvelope(head, envelope);
     if (frame.byteLength > this.#maxMessageBytes) {
@@ -95,11 +99,15 @@ export class TransportLink implements Link {
   #arrive(subject: string, bytes: Uint8Array): void {
     try {
       const packet = decodePacket(bytes);
+      const { source } = packet.head;
+      if (senderOf(subject) !== source) return this.#events.dropped(subject, "Denied");
       const peer = this.#admit(packet.head, subject);
       const envelope = peer && ("envelope" in packet ? packet.envelope : this.#join(peer, packet));
       if (!envelope) return;
-      if (!envelope.to.startsWith(`${this.#options.node}/`)) throw new CodecError("Malformed", "");
-      this.#events.receive(envelope);
+      const fits = subject === subjectOf(source, envelope.to) &&
+        envelope.from.startsWith(`${source}/`);
+      if (fits) this.#events.receive(envelope);
+      else this.#events.dropped(subject, "Denied");
     } catch (thrown) {
       if (!(thrown instanceof CodecError)) throw thrown;
       this.#events.dropped(subject, "Malformed");
@@ -146,6 +154,15 @@ export class TransportLink implements Link {
     peer.parts = [];
     peer.bytes = 0;
   }
+}
+
+function subjectOf(source: string, to: string): string {
+  const node = to.indexOf("/");
+  return `tandem.${to.slice(0, node)}.${source}${to.slice(node).replaceAll("/", ".")}`;
+}
+
+function senderOf(subject: string): string | undefined {
+  return subject.split(".", 3)[2];
 }
 
 function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
