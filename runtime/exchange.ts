@@ -193,7 +193,9 @@ export class Exchange implements Sender {
     const outcome = this.#waiting.answer(envelope, this.#host.clock.now());
     if (outcome === "unexpected") this.#host.deadLetters.add({ to, method: type, reason: "Late" });
     if (outcome === "denied") this.#host.deadLetters.add({ to, method: type, reason: "Denied" });
-    if (outcome !== "broken") return;
+    // An item that nobody waits for comes from one that went on after it was given up.
+    const isStray = outcome === "unexpected" && type === "item";
+    if (outcome !== "broken" && !isStray) return;
     this.sendOrBury({ type: "cancel", to: from, from: this.endpoint, id });
   }
 }

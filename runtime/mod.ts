@@ -58,6 +58,20 @@ export { CodecError, decode, encode } from "./codec/mod.ts";
 export type { CodecErrorCode, CodecLimits, WireArray, WireDType, WireTensor } from "./codec/mod.ts";
 export { createMemoryStore } from "./store/mod.ts";
 export type { Store, StoreEntry } from "./store/mod.ts";
+export { acquireLease, Directory, Fence, Membership, standFor } from "./cluster/mod.ts";
+export type {
+  Description,
+  Lease,
+  LeaseOptions,
+  Member,
+  MemberEvent,
+  MembershipOptions,
+  Offer,
+  ProtocolRange,
+  QuarantineLimits,
+  Singleton,
+  SingletonOptions,
+} from "./cluster/mod.ts";
 export { createLogger, createMetrics } from "./telemetry/mod.ts";
 export type {
   Counter,

@@ -9,7 +9,10 @@ import type { MessageEnvelope } from "./transport/mod.ts";
 /** Something done here for another lane, which it may cancel. */
 interface Service {
   readonly from: string;
+  /** Ends it for one that does not wait any more. */
   cancel(error: ActorError): void;
+  /** Ends it for one that may still wait. */
+  fail?(error: ActorError): void;
   grant?(total: number): void;
 }
 
@@ -53,12 +56,14 @@ export class ServingTable {
     this.#services.get(`${from}#${id}`)?.grant?.(total);
   }
 
-  /** Cancels all that is served for endpoints that match. */
+  /** Ends all that is served for endpoints that match, and tells them: they may only seem dead. */
   down(matches: (endpoint: string) => boolean, why: string): void {
+    const error = new ActorError("Terminated", why);
     for (const [key, service] of [...this.#services]) {
       if (!matches(service.from)) continue;
       this.#services.delete(key);
-      service.cancel(new ActorError("Cancelled", why));
+      if (service.fail) service.fail(error);
+      else service.cancel(error);
     }
   }
 
@@ -81,6 +86,7 @@ export class ServingTable {
         if (stream) stream.abandoned = true;
         letter.abort(error);
       },
+      fail: (error) => letter.abort(error),
       grant: (total) => stream?.window.grant(total),
     });
     return letter;
