@@ -10,7 +10,9 @@ import {
   type AnswerEnvelope,
   endpointOf,
   type Envelope,
+  isLost,
   type Link,
+  type Loss,
   type MessageEnvelope,
 } from "./transport/mod.ts";
 import { type Waiting, WaitingTable } from "./waiting.ts";
@@ -52,17 +54,25 @@ export class Exchange implements Sender {
     this.#elsewhere = link;
   }
 
-  /** Forgets the endpoints that match: fails what waits for them, cancels what is done for them. */
-  down(matches: (endpoint: string) => boolean, why: string): void {
+  /** Forgets endpoints that are gone: fails what waits for them, cancels what is done for them. */
+  lost(loss: Loss): void {
+    const matches = (endpoint: string) => isLost(loss, endpoint);
     for (const endpoint of [...this.#links.keys()]) {
       if (matches(endpoint)) this.#links.delete(endpoint);
     }
-    this.#waiting.down(matches, why);
-    this.#serving.down(matches, why);
+    const error = new ActorError("Terminated", loss.why);
+    this.#waiting.fail((address) => matches(endpointOf(address)), error);
+    this.#serving.down(matches, loss.why);
+  }
+
+  /** Fails what waits for an address that nothing may be sent to. */
+  refused(to: string): void {
+    const error = new ActorError("Denied", `Not allowed to send to: ${to}`);
+    this.#waiting.fail((address) => address === to, error);
   }
 
   async close(): Promise<void> {
-    this.down(() => true, "System was shut down");
+    this.lost({ prefix: "", why: "System was shut down" });
     await this.#elsewhere?.close();
   }
 
@@ -82,7 +92,7 @@ export class Exchange implements Sender {
   watch(address: string, callback: (reason: TerminationReason) => void): () => void {
     const at = endpointOf(address);
     if (at === this.endpoint) return this.#watchHere(address, callback);
-    const id = this.expect({ type: "watch", at, callback });
+    const id = this.expect({ type: "watch", from: address, callback });
     const from = this.endpoint;
     try {
       this.send({ type: "watch", to: address, from, id });

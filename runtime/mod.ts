@@ -46,13 +46,18 @@ export { FakeClock, sleep, systemClock } from "./clock.ts";
 export type { Clock } from "./clock.ts";
 export { seededRng, systemRng } from "./rng.ts";
 export type { Rng } from "./rng.ts";
-export { createMemoryNetwork } from "./transport/mod.ts";
+export { connectNats, createMemoryNetwork } from "./transport/mod.ts";
 export type {
   MemoryNetwork,
   MemoryNetworkOptions,
+  NatsOptions,
+  NatsSurroundings,
+  NatsTlsOptions,
+  NatsTransport,
   Port,
   Thread,
   Transport,
+  TransportEvent,
 } from "./transport/mod.ts";
 export { CodecError, decode, encode } from "./codec/mod.ts";
 export type { CodecErrorCode, CodecLimits, WireArray, WireDType, WireTensor } from "./codec/mod.ts";
