@@ -33,10 +33,11 @@ export class Exchange implements Sender {
   readonly #links = new Map<string, Link>();
   #elsewhere: Link | null = null;
   readonly #waiting: WaitingTable;
-  readonly #serving = new ServingTable(this);
+  readonly #serving: ServingTable;
 
   constructor(endpoint: string, host: ExchangeHost) {
     this.endpoint = endpoint;
+    this.#serving = new ServingTable(this);
     this.#host = host;
     // A random start: an answer that was meant for a former life of this node finds nobody.
     this.#waiting = new WaitingTable(host.rng.integer(2 ** 50));

@@ -8,6 +8,7 @@ export { defineActor } from "./actor.ts";
 export type {
   ActorDefinition,
   AnyActorDefinition,
+  Checks,
   Context,
   MailboxLimits,
   Receive,

@@ -23,6 +23,15 @@ export function defineRoot(
   return defineActor<RootProtocol, Map<string, AnyActorDefinition>>({
     kind: rootKind,
     concurrent: ["spawn", "stop", "stopAll"],
+    checks: {
+      spawn: (order) => {
+        const { kind, id } = Object(order) as { kind?: unknown; id?: unknown };
+        expectType("kind", kind, "string");
+        if (id !== undefined) expectType("id", id, "string");
+      },
+      stop: (address) => expectType("address", address, "string"),
+      stopAll: (drainMs) => expectType("drainMs", drainMs, "number"),
+    },
     start: () => new Map(kinds.map((kind) => [kind.kind, kind])),
     receive: {
       async spawn(offered, { kind, args, id }, { system }) {
@@ -36,4 +45,8 @@ export function defineRoot(
       stopAll: (_, drainMs) => stopAll(drainMs),
     },
   });
+}
+
+function expectType(what: string, value: unknown, type: "string" | "number"): void {
+  if (typeof value !== type) reject(`Cannot take the message, ${what} must be a ${type}`);
 }

@@ -20,15 +20,19 @@ interface Service {
 export class ServingTable {
   readonly #services = new Map<string, Service>();
   readonly #sender: Sender;
+  /** This node, as its endpoints begin. */
+  readonly #node: string;
 
   constructor(sender: Sender) {
     this.#sender = sender;
+    this.#node = sender.endpoint.slice(0, sender.endpoint.indexOf("/") + 1);
   }
 
   /** Puts a message into a mailbox; what is refused there fails the asker. */
   deliver(envelope: MessageEnvelope, cell: Cell): void {
     const letter = this.#open(envelope);
     try {
+      if (!envelope.from.startsWith(this.#node)) cell.check(letter);
       cell.post(letter);
     } catch (error) {
       letter.reject(error as ActorError);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { ActorError, type ActorRef, type Clock } from "../../runtime/mod.ts";
+import { checkStatus } from "../checks/mod.ts";
 import { showValue } from "../config/mod.ts";
 import type { FamilyStatus, RouterProtocol } from "../protocol.ts";
 import { HttpError, unavailable } from "./errors.ts";
@@ -85,6 +86,7 @@ export class Catalog {
 
   async #askOne(router: ActorRef<RouterProtocol>): Promise<FamilyStatus> {
     const status = await router.ask("status", undefined, { deadlineMs: statusDeadlineMs });
+    checkStatus(status);
     this.#balancer.said(router.address, status.requests.running);
     return status;
   }

@@ -1,4 +1,11 @@
-import { type Clock, type Logger, type Metrics, type Rng, systemRng } from "../../runtime/mod.ts";
+import {
+  type AnyRef,
+  type Clock,
+  type Logger,
+  type Metrics,
+  type Rng,
+  systemRng,
+} from "../../runtime/mod.ts";
 import type { LimitsConfig } from "../config/mod.ts";
 import { createApp } from "./app.ts";
 import { Catalog } from "./catalog.ts";
@@ -28,6 +35,8 @@ export interface EdgeOptions {
   readonly rng?: Rng;
   /** The address that the server is bound to; `127.0.0.1` by default. */
   readonly host?: string;
+  /** Name of the node that the edge is part of; absent = of none, and every router is a stranger. */
+  readonly node?: string;
   /** Web origins that may call from a browser; none by default. */
   readonly origins?: readonly string[];
   /** More names that a loopback server answers to. */
@@ -60,7 +69,8 @@ export function createEdge(options: EdgeOptions): Edge {
   const catalog = new Catalog(routers, balancer, clock);
   const metrics = new EdgeMetrics(options.metrics, clock, () => admission.inFlight);
   const failedOver = (family: string) => metrics.failedOver(family);
-  const generate = createGenerations({ routers, balancer, clock, rng, failedOver });
+  const isHere = ({ address }: AnyRef) => address.startsWith(`${options.node}/`);
+  const generate = createGenerations({ routers, balancer, clock, rng, isHere, failedOver });
   const { bodyBytes } = limits;
   const app = createApp({
     admission,

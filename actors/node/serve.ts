@@ -34,6 +34,7 @@ async function main(): Promise<void> {
     const edge = createEdge({
       ...config.listen,
       routers: fixedRouters(node.routers),
+      node: node.system.node,
       limits: config.limits,
       keys,
       metrics: createMetrics(),

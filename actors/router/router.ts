@@ -5,6 +5,7 @@ import {
   type Context,
   defineActor,
 } from "../../runtime/mod.ts";
+import { checkGenerateRequest } from "../checks/mod.ts";
 import type {
   FamilyStatus,
   GenerateEvent,
@@ -47,6 +48,7 @@ export interface RouterState extends Family {
 export const Router: ActorDefinition<RouterProtocol, RouterState, Family> = defineActor({
   kind: "router",
   concurrent: ["status"],
+  checks: { generate: checkGenerateRequest },
   start: (context, family) => {
     for (const level of family.levels) level.watch(context.system);
     return { ...family, running: 0, finished: 0, failed: 0, answered: new Map() };

@@ -4,9 +4,11 @@ import {
   createMemoryNetwork,
   createSystem,
   decode,
+  defineActor,
   encode,
   FakeClock,
   type MemoryNetworkOptions,
+  reject,
   seededRng,
   type System,
   type TerminationReason,
@@ -206,6 +208,38 @@ Deno.test("an answer counts only from the node that was asked", async () => {
   assert.equal(a.deadLetters.countOf("Denied"), 1);
   await test.clock.advance(50);
   await refused;
+});
+
+Deno.test("messages of other nodes are checked, those of the same node are not", async () => {
+  await using test = open();
+  const [a, b] = [test.join("a"), test.join("b")];
+  interface Squares {
+    square(n: number): number;
+  }
+  const Squarer = defineActor<Squares, null>({
+    kind: "squarer",
+    start: () => null,
+    checks: {
+      square: (message) => {
+        if (typeof message !== "number") reject("Cannot square");
+      },
+    },
+    receive: { square: (_, n) => n * n },
+  });
+  const local = b.spawn(Squarer, undefined, { id: "x" });
+  const remote = a.ref<Squares>(local.address);
+  assert.equal(await remote.ask("square", 3), 9);
+  const error = await rejectsWith("AppError", remote.ask("square", "3" as unknown as number));
+  assert.deepEqual([error.message, error.retryable], ["Cannot square", false]);
+  assert.equal(b.deadLetters.countOf("Malformed"), 1);
+  assert.equal(await local.ask("square", "3" as unknown as number), 9);
+  for (const order of [null, 1, { kind: 1 }, { kind: "probe", id: {} }]) {
+    await rejectsWith(
+      "AppError",
+      a.ref<{ spawn(o: unknown): string }>("b/main/system/root")
+        .ask("spawn", order),
+    );
+  }
 });
 
 Deno.test("createMemoryNetwork() matches subjects as NATS does", () => {

@@ -2,10 +2,12 @@ import {
   ActorError,
   type ActorErrorCode,
   type ActorRef,
+  type AnyRef,
   type Clock,
   type Rng,
   sleep,
 } from "../../../runtime/mod.ts";
+import { checkGenerateEvent } from "../../checks/mod.ts";
 import type { EndEvent, GenerateRequest, RouterProtocol, TextEvent } from "../../protocol.ts";
 import type { RouterDirectory } from "../routers.ts";
 import type { Balancer } from "./balancer.ts";
@@ -24,6 +26,8 @@ export interface GenerationsOptions {
   readonly balancer: Balancer;
   readonly clock: Clock;
   readonly rng: Rng;
+  /** Whether a router is of this process, so that its answers need no check. */
+  readonly isHere: (router: AnyRef) => boolean;
   /** A router was lost or refused, and another is asked. */
   readonly failedOver: (family: string) => void;
 }
@@ -116,7 +120,7 @@ class Search {
 }
 
 async function* answerOf(
-  { balancer }: GenerationsOptions,
+  { balancer, isHere }: GenerationsOptions,
   router: ActorRef<RouterProtocol>,
   progress: Progress,
   control: GenerationControl,
@@ -124,6 +128,7 @@ async function* answerOf(
   const leave = balancer.enter(router.address);
   try {
     for await (const event of router.stream("generate", progress.request, control)) {
+      if (!isHere(router)) checkGenerateEvent(event);
       if (event.type === "begin") {
         progress.begin(event);
         balancer.said(router.address, event.load);
