@@ -26,11 +26,15 @@ export function defineRoot(
     checks: {
       spawn: (order) => {
         const { kind, id } = Object(order) as { kind?: unknown; id?: unknown };
-        expectType("kind", kind, "string");
-        if (id !== undefined) expectType("id", id, "string");
+        expectText("kind", kind);
+        if (id !== undefined) expectText("id", id);
       },
-      stop: (address) => expectType("address", address, "string"),
-      stopAll: (drainMs) => expectType("drainMs", drainMs, "number"),
+      stop: (address) => expectText("address", address),
+      stopAll: (drainMs) => {
+        if (typeof drainMs !== "number") {
+          reject("Cannot take the message, drainMs must be a number");
+        }
+      },
     },
     start: () => new Map(kinds.map((kind) => [kind.kind, kind])),
     receive: {
@@ -47,6 +51,6 @@ export function defineRoot(
   });
 }
 
-function expectType(what: string, value: unknown, type: "string" | "number"): void {
-  if (typeof value !== type) reject(`Cannot take the message, ${what} must be a ${type}`);
+function expectText(what: string, value: unknown): void {
+  if (typeof value !== "string") reject(`Cannot take the message, ${what} must be a string`);
 }
