@@ -55,6 +55,27 @@ export interface GenerateRequest {
   readonly sampling: Partial<SamplingOptions>;
   /** Alternatives to report for every token, 0 to 20; absent = no log-probabilities wanted. */
   readonly logprobs?: number;
+  /** The answer so far of a router that was lost; absent = the answer begins here. */
+  readonly resume?: Resume;
+}
+
+/**
+ * An answer as far as its reader has it: what another router needs to go on without gap or repeat. The
+ * request must name its seed then.
+ */
+export interface Resume {
+  /** Level that answers, as told by `begin`. */
+  readonly level: string;
+  /** Content hash of its model, as told by `begin`: under another the ids mean something else. */
+  readonly model: string;
+  /** Levels visited before it, as told by `begin`. */
+  readonly path: readonly Visit[];
+  /** Ids of all tokens received. */
+  readonly ids: readonly number[];
+  /** Their log-probabilities, in nats. */
+  readonly logprobs: readonly number[];
+  /** UTF-16 units of all text received. */
+  readonly characters: number;
 }
 
 /** A token with its log-probability. */
@@ -109,15 +130,49 @@ export interface Usage {
   readonly completionTokens: number;
 }
 
-/** What a router streams back: any number of `text`, then one `end`. Failures end the stream with an `ActorError`. */
-export type GenerateEvent =
-  | { readonly type: "text"; readonly text: string; readonly tokens: readonly GeneratedToken[] }
-  | {
-    readonly type: "end";
-    readonly finish: "stop" | "length";
-    readonly usage: Usage;
-    readonly route: Route;
-  };
+/**
+ * What a router streams back: one `begin`, any number of `text`, then one `end`. Failures end the stream with an
+ * `ActorError`.
+ */
+export type GenerateEvent = BeginEvent | TextEvent | EndEvent;
+
+/** It is settled which level gives the answer. */
+export interface BeginEvent {
+  /** Which event it is. */
+  readonly type: "begin";
+  /** The level's name. */
+  readonly level: string;
+  /** Content hash of its model. */
+  readonly model: string;
+  /** Levels visited before it. */
+  readonly path: readonly Visit[];
+  /** Tokens taken over from the request's `resume`. */
+  readonly resumed: number;
+  /** Requests that the router is answering, this one included. */
+  readonly load: number;
+}
+
+/** More of the answer. */
+export interface TextEvent {
+  /** Which event it is. */
+  readonly type: "text";
+  /** Text that became final. */
+  readonly text: string;
+  /** The tokens that it ends with. */
+  readonly tokens: readonly GeneratedToken[];
+}
+
+/** The end of the answer. */
+export interface EndEvent {
+  /** Which event it is. */
+  readonly type: "end";
+  /** Whether it came to its end or to the most tokens. */
+  readonly finish: "stop" | "length";
+  /** Tokens that it used, those of a resumed answer's first part included. */
+  readonly usage: Usage;
+  /** Which levels were visited for it. */
+  readonly route: Route;
+}
 
 /** A level as the edge lists it. */
 export interface LevelSummary {
@@ -182,7 +237,10 @@ export interface RefusalDetails {
 
 /** A family's confidence router. */
 export interface RouterProtocol {
-  /** Streams one answer. Refuses with {@link RefusalDetails} what no level can answer. */
+  /**
+   * Streams one answer. Refuses with {@link RefusalDetails} what no level can answer, and with `Moved` a
+   * `resume` of a model that it does not have.
+   */
   generate(request: GenerateRequest): AsyncIterable<GenerateEvent>;
   /** Reports the family and its levels. */
   status(): FamilyStatus;

@@ -64,6 +64,9 @@ export type Receive<P, State> = {
     : ReplyOf<P, K> | Promise<ReplyOf<P, K>>;
 };
 
+/** One check a method that other nodes may call: throws when the message is not what the method takes. */
+export type Checks<P> = { readonly [K in keyof P]?: (message: unknown) => void };
+
 /** A kind of actor: behaviour without state. */
 export interface ActorDefinition<P, State, Args> {
   /** The third part of its actors' addresses. */
@@ -74,6 +77,11 @@ export interface ActorDefinition<P, State, Args> {
   readonly supervise?: Supervision;
   /** Methods whose asynchronous work does not hold the turn. Streams never do. */
   readonly concurrent?: readonly (keyof P & string)[];
+  /**
+   * What messages from other nodes must pass before they reach the mailbox: bytes from a network are whatever
+   * a peer made of them. Messages of the same node are of the same build, and are not checked.
+   */
+  readonly checks?: Checks<NoInfer<P>>;
   /** Makes the state: at first and at each restart. An actor whose start throws terminates. */
   start(context: Context<P>, args: Args): State | Promise<State>;
   /** Releases what the state holds: at the end and before each restart. */

@@ -7,6 +7,7 @@ export type Handler = (state: unknown, message: unknown, context: Context) => un
 export interface Behaviour {
   readonly definition: ActorDefinition<unknown, unknown, unknown>;
   readonly handlers: ReadonlyMap<string, Handler>;
+  readonly checks: ReadonlyMap<string, ((message: unknown) => void) | undefined>;
   readonly concurrent: ReadonlySet<string>;
 }
 
@@ -20,6 +21,7 @@ export class Behaviours {
     const behaviour: Behaviour = {
       definition,
       handlers: new Map(Object.entries(definition.receive as Record<string, Handler>)),
+      checks: new Map(Object.entries(definition.checks ?? {})),
       concurrent: new Set(definition.concurrent ?? []),
     };
     this.#known.set(definition, behaviour);

@@ -141,6 +141,16 @@ export class Cell implements Runnable, ContextOwner {
     throw full(this.address, this.#mailbox, refusal);
   }
 
+  /** Refuses a letter of another node that its method cannot take. Throws `ActorError`. */
+  check(letter: Letter): void {
+    try {
+      this.#behaviour.checks.get(letter.method)?.(letter.message);
+    } catch (thrown) {
+      this.#bury(letter, "Malformed");
+      throw toActorError(thrown);
+    }
+  }
+
   /** Calls back when it terminates; at once if it already has. The answer stops watching. */
   addWatcher(watcher: (reason: TerminationReason) => void): () => void {
     if (this.#reason !== null && this.#phase === "terminated") {

@@ -10,7 +10,9 @@ import {
   type AnswerEnvelope,
   endpointOf,
   type Envelope,
+  isLost,
   type Link,
+  type Loss,
   type MessageEnvelope,
 } from "./transport/mod.ts";
 import { type Waiting, WaitingTable } from "./waiting.ts";
@@ -31,10 +33,11 @@ export class Exchange implements Sender {
   readonly #links = new Map<string, Link>();
   #elsewhere: Link | null = null;
   readonly #waiting: WaitingTable;
-  readonly #serving = new ServingTable(this);
+  readonly #serving: ServingTable;
 
   constructor(endpoint: string, host: ExchangeHost) {
     this.endpoint = endpoint;
+    this.#serving = new ServingTable(this);
     this.#host = host;
     // A random start: an answer that was meant for a former life of this node finds nobody.
     this.#waiting = new WaitingTable(host.rng.integer(2 ** 50));
@@ -52,17 +55,25 @@ export class Exchange implements Sender {
     this.#elsewhere = link;
   }
 
-  /** Forgets the endpoints that match: fails what waits for them, cancels what is done for them. */
-  down(matches: (endpoint: string) => boolean, why: string): void {
+  /** Forgets endpoints that are gone: fails what waits for them, cancels what is done for them. */
+  lost(loss: Loss): void {
+    const matches = (endpoint: string) => isLost(loss, endpoint);
     for (const endpoint of [...this.#links.keys()]) {
       if (matches(endpoint)) this.#links.delete(endpoint);
     }
-    this.#waiting.down(matches, why);
-    this.#serving.down(matches, why);
+    const error = new ActorError("Terminated", loss.why);
+    this.#waiting.fail((address) => matches(endpointOf(address)), error);
+    this.#serving.down(matches, loss.why);
+  }
+
+  /** Fails what waits for an address that nothing may be sent to. */
+  refused(to: string): void {
+    const error = new ActorError("Denied", `Not allowed to send to: ${to}`);
+    this.#waiting.fail((address) => address === to, error);
   }
 
   async close(): Promise<void> {
-    this.down(() => true, "System was shut down");
+    this.lost({ prefix: "", why: "System was shut down" });
     await this.#elsewhere?.close();
   }
 
@@ -82,7 +93,7 @@ export class Exchange implements Sender {
   watch(address: string, callback: (reason: TerminationReason) => void): () => void {
     const at = endpointOf(address);
     if (at === this.endpoint) return this.#watchHere(address, callback);
-    const id = this.expect({ type: "watch", at, callback });
+    const id = this.expect({ type: "watch", from: address, callback });
     const from = this.endpoint;
     try {
       this.send({ type: "watch", to: address, from, id });
@@ -170,15 +181,16 @@ export class Exchange implements Sender {
 
   /** Tells who asked, if anybody did; every message that is refused is a dead letter. */
   #refuse(envelope: Envelope, error: ActorError): void {
+    const asked = endpointOf(envelope.to);
     if (envelope.type === "watch") {
       const { from, id } = envelope;
       const reason = { type: "Lost", message: error.message } as const;
-      return this.sendOrBury({ type: "down", to: from, id, reason });
+      return this.sendOrBury({ type: "down", to: from, from: asked, id, reason });
     }
     this.#bury(envelope, error);
     if (envelope.type !== "ask" && envelope.type !== "stream") return;
     const { from, id } = envelope;
-    this.sendOrBury({ type: "fail", to: from, id, error: errorToWire(error) });
+    this.sendOrBury({ type: "fail", to: from, from: asked, id, error: errorToWire(error) });
   }
 
   #bury(envelope: Envelope, { code }: ActorError): void {
@@ -188,11 +200,13 @@ export class Exchange implements Sender {
   }
 
   #answer(envelope: AnswerEnvelope): void {
-    const { id, to, type } = envelope;
-    const from = this.#waiting.endpointOf(id);
+    const { id, to, from, type } = envelope;
     const outcome = this.#waiting.answer(envelope, this.#host.clock.now());
     if (outcome === "unexpected") this.#host.deadLetters.add({ to, method: type, reason: "Late" });
-    if (outcome !== "broken" || from === undefined) return;
+    if (outcome === "denied") this.#host.deadLetters.add({ to, method: type, reason: "Denied" });
+    // An item that nobody waits for comes from one that went on after it was given up.
+    const isStray = outcome === "unexpected" && type === "item";
+    if (outcome !== "broken" && !isStray) return;
     this.sendOrBury({ type: "cancel", to: from, from: this.endpoint, id });
   }
 }

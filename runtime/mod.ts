@@ -8,6 +8,7 @@ export { defineActor } from "./actor.ts";
 export type {
   ActorDefinition,
   AnyActorDefinition,
+  Checks,
   Context,
   MailboxLimits,
   Receive,
@@ -46,18 +47,37 @@ export { FakeClock, sleep, systemClock } from "./clock.ts";
 export type { Clock } from "./clock.ts";
 export { seededRng, systemRng } from "./rng.ts";
 export type { Rng } from "./rng.ts";
-export { createMemoryNetwork } from "./transport/mod.ts";
+export { connectNats, createMemoryNetwork } from "./transport/mod.ts";
 export type {
   MemoryNetwork,
   MemoryNetworkOptions,
+  NatsOptions,
+  NatsSurroundings,
+  NatsTlsOptions,
+  NatsTransport,
   Port,
   Thread,
   Transport,
+  TransportEvent,
 } from "./transport/mod.ts";
 export { CodecError, decode, encode } from "./codec/mod.ts";
 export type { CodecErrorCode, CodecLimits, WireArray, WireDType, WireTensor } from "./codec/mod.ts";
 export { createMemoryStore } from "./store/mod.ts";
 export type { Store, StoreEntry } from "./store/mod.ts";
+export { acquireLease, Directory, Fence, Membership, standFor } from "./cluster/mod.ts";
+export type {
+  Description,
+  Lease,
+  LeaseOptions,
+  Member,
+  MemberEvent,
+  MembershipOptions,
+  Offer,
+  ProtocolRange,
+  QuarantineLimits,
+  Singleton,
+  SingletonOptions,
+} from "./cluster/mod.ts";
 export { createLogger, createMetrics } from "./telemetry/mod.ts";
 export type {
   Counter,

@@ -22,7 +22,8 @@ export class RemoteRef {
 
   tell(method: string, message?: unknown, options?: TellOptions): void {
     const deadline = options ? deadlineOf(options, Infinity, this.#host.clock) : Infinity;
-    const envelope = { type: "tell", to: this.address, method, message, deadline } as const;
+    const from = this.#exchange.endpoint;
+    const envelope = { type: "tell", to: this.address, from, method, message, deadline } as const;
     this.#exchange.send(envelope, options?.transfer);
   }
 
@@ -32,7 +33,7 @@ export class RemoteRef {
     if (signal?.aborted) return Promise.reject(cancelled(signal));
     const deadline = deadlineOf(options, defaults.askDeadlineMs, clock);
     const ask = new PendingAsk(deadline, deadlines);
-    const id = this.#exchange.expect({ type: "ask", at: this.#at, sink: ask });
+    const id = this.#exchange.expect({ type: "ask", from: this.address, sink: ask });
     ask.request = { abort: () => this.#cancel(id) };
     if (signal) ask.follow(signal);
     const from = this.#exchange.endpoint;
@@ -65,7 +66,12 @@ export class RemoteRef {
     const signal = options?.signal;
     if (signal?.aborted) throw cancelled(signal);
     const deadline = deadlineOf(options, defaults.streamDeadlineMs, clock);
-    const id = this.#exchange.expect({ type: "stream", at: this.#at, sink: reader, received: 0 });
+    const id = this.#exchange.expect({
+      type: "stream",
+      from: this.address,
+      sink: reader,
+      received: 0,
+    });
     const { credits } = reader;
     const from = this.#exchange.endpoint;
     reader.request = {

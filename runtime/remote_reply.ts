@@ -6,6 +6,8 @@ import type { Envelope } from "./transport/mod.ts";
 
 /** What an answer to another lane is sent by. */
 export interface Sender {
+  /** This isolate: `node/lane`. */
+  readonly endpoint: string;
   send(envelope: Envelope, transfer?: readonly Movable[]): void;
   sendOrBury(envelope: Envelope): void;
 }
@@ -28,7 +30,8 @@ export class RemoteReply implements ReplySink {
 
   resolve(value: unknown, transfer?: readonly Movable[]): void {
     this.#done();
-    const envelope = { type: "reply", to: this.#to, id: this.#id, message: value } as const;
+    const { endpoint: from } = this.#sender;
+    const envelope = { type: "reply", to: this.#to, from, id: this.#id, message: value } as const;
     try {
       this.#sender.send(envelope, transfer);
     } catch (thrown) {
@@ -39,7 +42,7 @@ export class RemoteReply implements ReplySink {
   reject(error: ActorError): void {
     this.#done();
     if (this.abandoned) return;
-    this.#sender.sendOrBury({ type: "fail", to: this.#to, id: this.#id, error: safe(error) });
+    this.#sender.sendOrBury(failure(this.#sender, this.#to, this.#id, error));
   }
 }
 
@@ -64,19 +67,25 @@ export class RemoteStream implements StreamSink {
 
   item(message: unknown, index: number, transfer?: readonly Movable[]): void {
     this.#count = index + 1;
-    this.#sender.send({ type: "item", to: this.#to, id: this.#id, index, message }, transfer);
+    const { endpoint: from } = this.#sender;
+    this.#sender.send({ type: "item", to: this.#to, from, id: this.#id, index, message }, transfer);
   }
 
   end(): void {
     this.#done();
-    this.#sender.sendOrBury({ type: "end", to: this.#to, id: this.#id, count: this.#count });
+    const { endpoint: from } = this.#sender;
+    this.#sender.sendOrBury({ type: "end", to: this.#to, from, id: this.#id, count: this.#count });
   }
 
   reject(error: ActorError): void {
     this.#done();
     if (this.abandoned) return;
-    this.#sender.sendOrBury({ type: "fail", to: this.#to, id: this.#id, error: safe(error) });
+    this.#sender.sendOrBury(failure(this.#sender, this.#to, this.#id, error));
   }
+}
+
+function failure({ endpoint: from }: Sender, to: string, id: number, error: ActorError): Envelope {
+  return { type: "fail", to, from, id, error: safe(error) };
 }
 
 /** Details that cannot be sent are left out rather than losing the error. */

@@ -23,6 +23,19 @@ export function defineRoot(
   return defineActor<RootProtocol, Map<string, AnyActorDefinition>>({
     kind: rootKind,
     concurrent: ["spawn", "stop", "stopAll"],
+    checks: {
+      spawn: (order) => {
+        const { kind, id } = Object(order) as { kind?: unknown; id?: unknown };
+        expectText("kind", kind);
+        if (id !== undefined) expectText("id", id);
+      },
+      stop: (address) => expectText("address", address),
+      stopAll: (drainMs) => {
+        if (typeof drainMs !== "number") {
+          reject("Cannot take the message, drainMs must be a number");
+        }
+      },
+    },
     start: () => new Map(kinds.map((kind) => [kind.kind, kind])),
     receive: {
       async spawn(offered, { kind, args, id }, { system }) {
@@ -36,4 +49,8 @@ export function defineRoot(
       stopAll: (_, drainMs) => stopAll(drainMs),
     },
   });
+}
+
+function expectText(what: string, value: unknown): void {
+  if (typeof value !== "string") reject(`Cannot take the message, ${what} must be a string`);
 }

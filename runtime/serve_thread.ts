@@ -22,6 +22,7 @@ export function serveThread(options: ServeThreadOptions): Promise<System> {
     port,
     (envelope) => system?.receive(envelope),
     (message) => {
+      if (message.handshake === "lost") return system?.lost(message.loss);
       if (message.handshake !== "attach" || system) return;
       system = new ActorSystem({ ...options, node: message.node }, {
         lane: message.lane,

@@ -9,7 +9,10 @@ import type { MessageEnvelope } from "./transport/mod.ts";
 /** Something done here for another lane, which it may cancel. */
 interface Service {
   readonly from: string;
+  /** Ends it for one that does not wait any more. */
   cancel(error: ActorError): void;
+  /** Ends it for one that may still wait. */
+  fail?(error: ActorError): void;
   grant?(total: number): void;
 }
 
@@ -17,15 +20,19 @@ interface Service {
 export class ServingTable {
   readonly #services = new Map<string, Service>();
   readonly #sender: Sender;
+  /** This node, as its endpoints begin. */
+  readonly #node: string;
 
   constructor(sender: Sender) {
     this.#sender = sender;
+    this.#node = sender.endpoint.slice(0, sender.endpoint.indexOf("/") + 1);
   }
 
   /** Puts a message into a mailbox; what is refused there fails the asker. */
   deliver(envelope: MessageEnvelope, cell: Cell): void {
     const letter = this.#open(envelope);
     try {
+      if (!envelope.from.startsWith(this.#node)) cell.check(letter);
       cell.post(letter);
     } catch (error) {
       letter.reject(error as ActorError);
@@ -36,7 +43,8 @@ export class ServingTable {
     const key = `${from}#${id}`;
     const cancel = cell.addWatcher((reason: TerminationReason) => {
       this.#services.delete(key);
-      this.#sender.sendOrBury({ type: "down", to: from, id, reason });
+      const { endpoint } = this.#sender;
+      this.#sender.sendOrBury({ type: "down", to: from, from: endpoint, id, reason });
     });
     if (cell.isAlive) this.#services.set(key, { from, cancel });
   }
@@ -52,12 +60,14 @@ export class ServingTable {
     this.#services.get(`${from}#${id}`)?.grant?.(total);
   }
 
-  /** Cancels all that is served for endpoints that match. */
+  /** Ends all that is served for endpoints that match, and tells them: they may only seem dead. */
   down(matches: (endpoint: string) => boolean, why: string): void {
+    const error = new ActorError("Terminated", why);
     for (const [key, service] of [...this.#services]) {
       if (!matches(service.from)) continue;
       this.#services.delete(key);
-      service.cancel(new ActorError("Cancelled", why));
+      if (service.fail) service.fail(error);
+      else service.cancel(error);
     }
   }
 
@@ -80,6 +90,7 @@ export class ServingTable {
         if (stream) stream.abandoned = true;
         letter.abort(error);
       },
+      fail: (error) => letter.abort(error),
       grant: (total) => stream?.window.grant(total),
     });
     return letter;

@@ -19,8 +19,10 @@ import { createLogger, type Logger } from "./telemetry/mod.ts";
 import {
   type Envelope,
   type Link,
+  type Loss,
   openThread,
   type Thread,
+  type ThreadWithLink,
   type Transport,
   TransportLink,
 } from "./transport/mod.ts";
@@ -71,7 +73,7 @@ export class ActorSystem implements System, CellHost, RefHost {
   readonly #cells = new Map<string, Cell>();
   readonly #parents = new WeakMap<Cell, Cell>();
   readonly #behaviours = new Behaviours();
-  readonly #threads = new Map<string, Thread>();
+  readonly #threads = new Map<string, ThreadWithLink>();
   readonly #exchange: Exchange;
   readonly #rootCell: Cell;
   #closed = false;
@@ -190,7 +192,7 @@ export class ActorSystem implements System, CellHost, RefHost {
       receive: (envelope) => this.#exchange.receive(envelope),
       down: (why) => {
         this.#threads.delete(name);
-        this.#exchange.down((at) => at === endpoint, why);
+        this.lost({ prefix: `${endpoint}/`, why });
       },
     });
     this.#threads.set(name, thread);
@@ -199,7 +201,13 @@ export class ActorSystem implements System, CellHost, RefHost {
   }
 
   nodeDown(node: string, why: string): void {
-    this.#exchange.down((endpoint) => endpoint.startsWith(`${node}/`), `Node ${node}: ${why}`);
+    this.lost({ prefix: `${node}/`, why: `Node ${node}: ${why}` });
+  }
+
+  /** Endpoints are gone: for this isolate and all threads. */
+  lost(loss: Loss): void {
+    this.#exchange.lost(loss);
+    for (const { link } of this.#threads.values()) link.shake({ handshake: "lost", loss });
   }
 
   async shutdown(options: { readonly drainMs?: number } = {}): Promise<void> {
@@ -256,11 +264,20 @@ export class ActorSystem implements System, CellHost, RefHost {
   }
 
   #link(transport: Transport): TransportLink {
-    const incarnation = this.clock.now() + this.rng.next();
-    return new TransportLink(transport, { node: this.node, incarnation }, {
+    const newIncarnation = () => this.clock.now() + this.rng.next();
+    return new TransportLink(transport, { node: this.node, newIncarnation }, {
       receive: (envelope) => this.#exchange.receive(envelope),
       dropped: (to, reason) => this.deadLetters.add({ to, method: "packet", reason }),
-      restarted: (node) => this.nodeDown(node, "it was restarted"),
+      restarted: (node) => this.nodeDown(node, "it was restarted or cut off"),
+      cutOff: (why) => {
+        this.log.warn("Transport is down", { why });
+        this.lost({ prefix: "", except: `${this.node}/`, why: `Node is cut off: ${why}` });
+      },
+      refused: (to) => {
+        this.log.error("Transport refuses to send", { to });
+        this.#exchange.refused(to);
+      },
+      warn: (what) => this.log.warn("Transport is in trouble", { what }),
     });
   }
 

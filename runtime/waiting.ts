@@ -2,22 +2,22 @@ import type { PendingAsk } from "./ask.ts";
 import { ActorError, errorFromWire } from "./errors.ts";
 import type { StreamSink } from "./letter.ts";
 import type { TerminationReason } from "./ref.ts";
-import type { AnswerEnvelope, ItemEnvelope } from "./transport/mod.ts";
+import { type AnswerEnvelope, endpointOf, type ItemEnvelope } from "./transport/mod.ts";
 
-/** One that waits here for something from the endpoint `at`. */
+/** One that waits here for something from the actor at the address `from`. */
 export type Waiting =
-  | { readonly type: "ask"; readonly at: string; readonly sink: PendingAsk }
-  | { readonly type: "stream"; readonly at: string; readonly sink: StreamSink; received: number }
+  | { readonly type: "ask"; readonly from: string; readonly sink: PendingAsk }
+  | { readonly type: "stream"; readonly from: string; readonly sink: StreamSink; received: number }
   | {
     readonly type: "watch";
-    readonly at: string;
+    readonly from: string;
     readonly callback: (reason: TerminationReason) => void;
   };
 
 type WaitingStream = Extract<Waiting, { readonly type: "stream" }>;
 
 /** What became of an answer. */
-export type Outcome = "taken" | "unexpected" | "broken";
+export type Outcome = "taken" | "unexpected" | "denied" | "broken";
 
 /** The asks, streams and watches that wait for other lanes, by number. */
 export class WaitingTable {
@@ -39,15 +39,14 @@ export class WaitingTable {
     return this.#entries.delete(id);
   }
 
-  /** The endpoint that one waits for. */
-  endpointOf(id: number): string | undefined {
-    return this.#entries.get(id)?.at;
-  }
-
-  /** Hands an answer to who waits for it; `broken` if that was a stream which it cannot continue. */
+  /**
+   * Hands an answer to who waits for it: `denied` unless it comes from where it is expected from,
+   * `broken` if that was a stream which it cannot continue.
+   */
   answer(envelope: AnswerEnvelope, now: number): Outcome {
     const waiting = this.#entries.get(envelope.id);
     if (!waiting) return "unexpected";
+    if (envelope.from !== endpointOf(waiting.from)) return "denied";
     if (envelope.type === "item" && waiting.type === "stream") return this.#item(envelope, waiting);
     this.#entries.delete(envelope.id);
     if (waiting.type === "watch") this.#lost(waiting.callback, envelope);
@@ -62,13 +61,12 @@ export class WaitingTable {
     return "taken";
   }
 
-  /** Fails all that waits for endpoints that match. */
-  down(matches: (endpoint: string) => boolean, why: string): void {
-    const error = new ActorError("Terminated", why);
+  /** Fails all that waits for actors whose addresses match. */
+  fail(matches: (address: string) => boolean, error: ActorError): void {
     for (const [id, waiting] of [...this.#entries]) {
-      if (!matches(waiting.at)) continue;
+      if (!matches(waiting.from)) continue;
       this.#entries.delete(id);
-      if (waiting.type === "watch") waiting.callback({ type: "Lost", message: why });
+      if (waiting.type === "watch") waiting.callback({ type: "Lost", message: error.message });
       else waiting.sink.reject(error);
     }
   }

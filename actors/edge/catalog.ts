@@ -1,16 +1,17 @@
 import { createHash } from "node:crypto";
-import type { ActorRef, Clock } from "../../runtime/mod.ts";
+import { ActorError, type ActorRef, type Clock } from "../../runtime/mod.ts";
+import { checkStatus } from "../checks/mod.ts";
 import { showValue } from "../config/mod.ts";
 import type { FamilyStatus, RouterProtocol } from "../protocol.ts";
-import { HttpError } from "./errors.ts";
-
-/** The routers of the families, by name. */
-export type Routers = ReadonlyMap<string, ActorRef<RouterProtocol>>;
+import { HttpError, unavailable } from "./errors.ts";
+import { mergeStatuses } from "./family.ts";
+import type { Balancer } from "./generation/mod.ts";
+import type { RouterDirectory } from "./routers.ts";
 
 /** What a model's name stands for. */
 export interface Target {
   readonly model: string;
-  readonly router: ActorRef<RouterProtocol>;
+  readonly family: string;
   /** Absent = the cascade. */
   readonly level?: string;
   /** Names the models and thresholds behind the answer: OpenAI's `system_fingerprint`. */
@@ -27,37 +28,42 @@ const statusDeadlineMs = 2000;
 
 /** What is served, as the routers say. */
 export class Catalog {
-  readonly #routers: Routers;
+  readonly #routers: RouterDirectory;
+  readonly #balancer: Balancer;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
   readonly #asked = new Map<string, Promise<FamilyStatus>>();
 
-  constructor(routers: Routers, clock: Clock) {
+  constructor(routers: RouterDirectory, balancer: Balancer, clock: Clock) {
     this.#routers = routers;
+    this.#balancer = balancer;
     this.#clock = clock;
   }
 
   get families(): readonly string[] {
-    return [...this.#routers.keys()];
+    return this.#routers.families;
   }
 
-  /** Finds a model. Throws `HttpError` 404 that lists what there is, or the router's `ActorError`. */
+  /**
+   * Finds a model. Throws `HttpError`: 503 when there is none yet, 404 that lists what there is, or the
+   * routers' `ActorError`.
+   */
   async resolve(model: string): Promise<Target> {
+    if (this.families.length === 0) throw unavailable("Cannot answer yet, no model is ready");
     const slash = model.indexOf("/");
     const family = slash < 0 ? model : model.slice(0, slash);
-    const router = this.#routers.get(family);
-    if (router === undefined) throw await this.#notFound(model);
+    if (!this.families.includes(family)) throw await this.#notFound(model);
     const status = await this.recent(family);
     const fingerprint = fingerprintOf(status);
-    if (slash < 0) return { model, router, fingerprint };
+    if (slash < 0) return { model, family, fingerprint };
     const level = model.slice(slash + 1);
     if (status.levels.some(({ name }) => name === level)) {
-      return { model, router, level, fingerprint };
+      return { model, family, level, fingerprint };
     }
     throw await this.#notFound(model);
   }
 
-  /** Asks a family's router how it is. One question at a time; rejects with `ActorError`. */
+  /** Asks a family's routers how it is. One question at a time; rejects with `ActorError`. */
   status(family: string): Promise<FamilyStatus> {
     const asked = this.#asked.get(family);
     if (asked !== undefined) return asked;
@@ -67,13 +73,25 @@ export class Catalog {
   }
 
   async #ask(family: string): Promise<FamilyStatus> {
-    const router = this.#routers.get(family)!;
-    const status = await router.ask("status", undefined, { deadlineMs: statusDeadlineMs });
+    const routers = this.#routers.routersOf(family);
+    const answers = await Promise.allSettled(routers.map((router) => this.#askOne(router)));
+    const statuses = answers.flatMap((answer) =>
+      answer.status === "fulfilled" ? [answer.value] : []
+    );
+    if (statuses.length === 0) throw reasonOf(answers[0], family);
+    const status = statuses.reduce(mergeStatuses);
     this.#known.set(family, { status, at: this.#clock.now() });
     return status;
   }
 
-  /** What a family's router said lately; asks only when nothing is known. Rejects with `ActorError`. */
+  async #askOne(router: ActorRef<RouterProtocol>): Promise<FamilyStatus> {
+    const status = await router.ask("status", undefined, { deadlineMs: statusDeadlineMs });
+    checkStatus(status);
+    this.#balancer.said(router.address, status.requests.running);
+    return status;
+  }
+
+  /** What a family's routers said lately; asks only when nothing is known. Rejects with `ActorError`. */
   async recent(family: string): Promise<FamilyStatus> {
     const known = this.#known.get(family);
     if (known === undefined) return await this.status(family);
@@ -93,6 +111,11 @@ export class Catalog {
       param: "model",
     });
   }
+}
+
+function reasonOf(answer: PromiseSettledResult<unknown> | undefined, family: string): unknown {
+  if (answer?.status === "rejected") return answer.reason;
+  return new ActorError("NoRoute", `Cannot find a router of the family: ${family}`);
 }
 
 function fingerprintOf({ family, levels }: FamilyStatus): string {

@@ -1,10 +1,11 @@
-import type { ActorRef, Clock, Logger } from "../../runtime/mod.ts";
-import type { GenerateRequest, RouterProtocol } from "../protocol.ts";
-import { eventStream, type Form, type Frame, gather, routeHeaders, run } from "./answer/mod.ts";
-import { writeAnswers, writeStream } from "./answer/mod.ts";
+import type { Clock, Logger } from "../../runtime/mod.ts";
+import type { GenerateRequest } from "../protocol.ts";
+import { eventStream, type Form, type Frame, gather, type Indexed } from "./answer/mod.ts";
+import { routeHeaders, run, writeAnswers, writeStream } from "./answer/mod.ts";
 import { readJson } from "./body.ts";
 import type { Catalog, Target } from "./catalog.ts";
 import { clientClosed, HttpError, toHttpError } from "./errors.ts";
+import type { Generate } from "./generation/mod.ts";
 import type { EdgeMetrics, RequestMeter } from "./metrics.ts";
 import { type Job, shiftSeed } from "./request/mod.ts";
 import type { Admission, Work } from "./work.ts";
@@ -15,6 +16,7 @@ export interface CompletionsOptions {
   readonly bodyBytes: number;
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly generate: Generate;
   readonly log: Logger;
   readonly metrics: EdgeMetrics;
 }
@@ -70,8 +72,9 @@ export class Completions {
     meter.resolved(job.model);
     const frame = frameOf(endpoint.form, job, target, { id, now: clock.now() });
     const requests = requestsOf(job, target, id);
-    if (job.stream) return await this.#stream(frame, target.router, requests, exchange);
-    const answers = await gather(measured(target.router, requests, exchange), requests.length);
+    const events = this.#run(target, requests, exchange);
+    if (job.stream) return await this.#stream(frame, events, exchange);
+    const answers = await gather(events, requests.length);
     work.finish();
     this.#log(id, 200, meter);
     return Response.json(writeAnswers(frame, answers), {
@@ -81,12 +84,11 @@ export class Completions {
 
   async #stream(
     frame: Frame,
-    router: ActorRef<RouterProtocol>,
-    requests: readonly GenerateRequest[],
+    events: AsyncIterable<Indexed>,
     exchange: Exchange,
   ): Promise<Response> {
     const { id, meter, work } = exchange;
-    const source = writeStream(frame, measured(router, requests, exchange));
+    const source = writeStream(frame, events);
     // Until the first event a failure can still be told by the status.
     const first = await source.next();
     const body = eventStream(first, source, {
@@ -100,6 +102,18 @@ export class Completions {
       },
     });
     return new Response(body, { headers: streamHeaders });
+  }
+
+  async *#run(
+    { family }: Target,
+    requests: readonly GenerateRequest[],
+    { work, meter }: Exchange,
+  ): AsyncGenerator<Indexed> {
+    const generate = this.#options.generate.bind(null, family);
+    for await (const item of run(generate, requests, work)) {
+      meter.saw(item.index, item.event);
+      yield item;
+    }
   }
 
   #close(exchange: Omit<Exchange, "work"> & { work: Work | null }, thrown: unknown): HttpError {
@@ -120,17 +134,6 @@ export class Completions {
 /** Why it failed: an abort says more than the error it causes. */
 function failure(work: Work | null, thrown: unknown): unknown {
   return work?.signal.aborted && !(thrown instanceof HttpError) ? work.signal.reason : thrown;
-}
-
-async function* measured(
-  router: ActorRef<RouterProtocol>,
-  requests: readonly GenerateRequest[],
-  { work, meter }: Exchange,
-) {
-  for await (const item of run(router, requests, work)) {
-    meter.saw(item.index, item.event);
-    yield item;
-  }
 }
 
 function frameOf(

@@ -1,17 +1,26 @@
-import type { Clock, Logger, Metrics } from "../../runtime/mod.ts";
+import {
+  type AnyRef,
+  type Clock,
+  type Logger,
+  type Metrics,
+  type Rng,
+  systemRng,
+} from "../../runtime/mod.ts";
 import type { LimitsConfig } from "../config/mod.ts";
 import { createApp } from "./app.ts";
-import { Catalog, type Routers } from "./catalog.ts";
+import { Catalog } from "./catalog.ts";
 import { Completions } from "./completions.ts";
 import { Guard } from "./guard.ts";
 import type { KeyRing } from "./keys.ts";
+import { Balancer, createGenerations } from "./generation/mod.ts";
 import { EdgeMetrics } from "./metrics.ts";
+import type { RouterDirectory } from "./routers.ts";
 import { Admission } from "./work.ts";
 
 /** What an edge needs. */
 export interface EdgeOptions {
-  /** The routers of the families, by the name that clients call them. */
-  readonly routers: Routers;
+  /** Where the routers of the families are, by the name that clients call them. */
+  readonly routers: RouterDirectory;
   /** What requests may take; those of the configuration. */
   readonly limits: LimitsConfig;
   /** Who may call; `null` = anybody who can reach the address. */
@@ -22,8 +31,12 @@ export interface EdgeOptions {
   readonly log: Logger;
   /** Time. */
   readonly clock: Clock;
+  /** What seeds and choices among equals follow from; the machine's by default. */
+  readonly rng?: Rng;
   /** The address that the server is bound to; `127.0.0.1` by default. */
   readonly host?: string;
+  /** Name of the node that the edge is part of; absent = of none, and every router is a stranger. */
+  readonly node?: string;
   /** Web origins that may call from a browser; none by default. */
   readonly origins?: readonly string[];
   /** More names that a loopback server answers to. */
@@ -46,20 +59,32 @@ export interface Edge {
 
 /** Makes the HTTP face of families: the OpenAI API, health, metrics and the status page. */
 export function createEdge(options: EdgeOptions): Edge {
-  const { clock, keys, limits, log, routers } = options;
+  const { clock, keys, limits, log, routers, rng = systemRng() } = options;
   const admission = new Admission({
     clock,
     concurrentRequests: limits.concurrentRequests,
     requestMs: limits.requestSeconds * 1000,
   });
-  const catalog = new Catalog(routers, clock);
+  const balancer = new Balancer(clock, rng);
+  const catalog = new Catalog(routers, balancer, clock);
   const metrics = new EdgeMetrics(options.metrics, clock, () => admission.inFlight);
+  const failedOver = (family: string) => metrics.failedOver(family);
+  const isHere = ({ address }: AnyRef) => address.startsWith(`${options.node}/`);
+  const generate = createGenerations({ routers, balancer, clock, rng, isHere, failedOver });
   const { bodyBytes } = limits;
   const app = createApp({
     admission,
     catalog,
     clock,
-    completions: new Completions({ admission, bodyBytes, catalog, clock, log, metrics }),
+    completions: new Completions({
+      admission,
+      bodyBytes,
+      catalog,
+      clock,
+      generate,
+      log,
+      metrics,
+    }),
     guard: new Guard({
       keys,
       host: options.host ?? "127.0.0.1",

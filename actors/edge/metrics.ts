@@ -1,5 +1,5 @@
 import type { Clock, Metrics } from "../../runtime/mod.ts";
-import type { GenerateEvent } from "../protocol.ts";
+import type { EndEvent, TextEvent } from "../protocol.ts";
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 const tokenSeconds = [
@@ -27,6 +27,7 @@ export class EdgeMetrics {
   readonly #tokens;
   readonly #escalations;
   readonly #answers;
+  readonly #failovers;
 
   constructor(metrics: Metrics, clock: Clock, inFlight: () => number) {
     this.#clock = clock;
@@ -59,8 +60,18 @@ export class EdgeMetrics {
       "family",
       "level",
     ]);
+    this.#failovers = metrics.counter(
+      "tandem_failovers_total",
+      "Generations that went on at another router",
+      ["family"],
+    );
     const gauge = metrics.gauge("tandem_requests_in_flight", "Requests at work");
     metrics.onRender(() => gauge.set(inFlight()));
+  }
+
+  /** A generation goes on at another router. */
+  failedOver(family: string): void {
+    this.#failovers.inc({ family });
   }
 
   /** Begins to measure a request. */
@@ -93,9 +104,6 @@ export class EdgeMetrics {
   }
 }
 
-/** The last event of a generation. */
-export type EndEvent = Extract<GenerateEvent, { type: "end" }>;
-
 /** Measures one request. */
 export class RequestMeter {
   readonly #clock: Clock;
@@ -121,7 +129,7 @@ export class RequestMeter {
     this.#model = model;
   }
 
-  saw(index: number, event: GenerateEvent): void {
+  saw(index: number, event: TextEvent | EndEvent): void {
     const now = this.#clock.monotonic();
     if (this.#first.size === 0) this.#metrics.started(this.#model, (now - this.#begun) / 1000);
     if (!this.#first.has(index)) this.#first.set(index, now);

@@ -4,6 +4,7 @@
  */
 import { type Device, ExpertShard, type Range } from "../../kernels/mod.ts";
 import { type AnyActorDefinition, defineActor } from "../../runtime/mod.ts";
+import { checkExpertRequest } from "../checks/mod.ts";
 import { type Loaded, loadModel } from "../load_model.ts";
 import type { ExpertShardProtocol } from "../replica_protocol.ts";
 
@@ -25,6 +26,7 @@ export interface ExpertShardArgs {
 export function defineExpertShard(device: Device): AnyActorDefinition {
   return defineActor<ExpertShardProtocol, Loaded<ExpertShard>, ExpertShardArgs>({
     kind: "experts",
+    checks: { apply: checkExpertRequest },
     start: (_context, args) =>
       loadModel(
         device,

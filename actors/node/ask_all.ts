@@ -31,7 +31,9 @@ export async function collectAnswer(
   let text = "";
   for await (const event of router.stream("generate", request)) {
     if (event.type === "text") text += event.text;
-    else return { text, finish: event.finish, usage: event.usage, route: event.route };
+    else if (event.type === "end") {
+      return { text, finish: event.finish, usage: event.usage, route: event.route };
+    }
   }
   throw new Error(`Cannot collect an answer that has no end: ${request.id}`);
 }

@@ -1,7 +1,14 @@
 /** `deno task serve`: serves families of models over the OpenAI API until it is interrupted. */
 import { createLogger, createMetrics, systemClock } from "../../runtime/mod.ts";
 import { type Config, parseServeArguments, resolveServeConfig } from "../config/mod.ts";
-import { createEdge, loadKeys, requireKeys, type Server, startServer } from "../edge/mod.ts";
+import {
+  createEdge,
+  fixedRouters,
+  loadKeys,
+  requireKeys,
+  type Server,
+  startServer,
+} from "../edge/mod.ts";
 import { bundledFamily } from "./bundled.ts";
 import { runCommand } from "./command.ts";
 import { startNode, type TandemNode } from "./node.ts";
@@ -26,7 +33,8 @@ async function main(): Promise<void> {
     for (const warning of node.warnings) log.warn(warning);
     const edge = createEdge({
       ...config.listen,
-      routers: node.routers,
+      routers: fixedRouters(node.routers),
+      node: node.system.node,
       limits: config.limits,
       keys,
       metrics: createMetrics(),

@@ -12,6 +12,7 @@ import {
   defineActor,
   type System,
 } from "../../runtime/mod.ts";
+import { checkStep } from "../checks/mod.ts";
 import { type Loaded, loadModel } from "../load_model.ts";
 import type { ExpertShardProtocol, PartitionProtocol } from "../replica_protocol.ts";
 
@@ -41,6 +42,7 @@ export interface PartitionArgs {
 export function definePartition(device: Device): AnyActorDefinition {
   return defineActor<PartitionProtocol, Loaded<ModelPartition>, PartitionArgs>({
     kind: "partition",
+    checks: { step: checkStep },
     start: (context, args) => {
       const remoteExperts = askShards(context.system, args.expertShards ?? []);
       const options = { ...args, ...(remoteExperts && { remoteExperts }) };

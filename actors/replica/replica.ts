@@ -7,6 +7,7 @@ import {
   defineActor,
   reject,
 } from "../../runtime/mod.ts";
+import { checkReplicaRequest } from "../checks/mod.ts";
 import type {
   PartitionProtocol,
   ReplicaLoad,
@@ -69,6 +70,7 @@ const STEP_DEADLINE_MS = 120_000;
 /** One running copy of a level: continuous batching over its partitions, one turn a step. Spawned by its kind. */
 export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaState, ReplicaArgs>({
   kind: "replica",
+  checks: { generate: checkReplicaRequest },
   start: (context, { partitions, limits }) => ({
     limits,
     partitions: partitions.map((address) => context.system.ref<PartitionProtocol>(address)),

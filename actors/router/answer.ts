@@ -1,8 +1,8 @@
-import type { GenerateRequest } from "../protocol.ts";
+import type { GenerateRequest, Resume } from "../protocol.ts";
 import type { SampledToken } from "../replica_protocol.ts";
 import { isHopeless, lowQuantile } from "./confidence.ts";
 import type { Level, StreamControl } from "./level.ts";
-import { encodePrompt, outputLimit, samplingFor } from "./level_model.ts";
+import { checkIds, encodePrompt, outputLimit, samplingFor } from "./level_model.ts";
 import { type TextPiece, TextStream } from "./text_stream.ts";
 
 /** How a level's answer is judged; `threshold` `null` accepts all. */
@@ -12,13 +12,14 @@ export interface Judgement {
   readonly threshold: number | null;
 }
 
-/** One level's answer to a request, as it comes. */
+/** One level's answer to a request, as it comes; a resumed one begins with the tokens that its reader has. */
 export class Answer {
   readonly #level: Level;
   readonly #request: GenerateRequest;
   readonly #judgement: Judgement;
   readonly #prompt: Int32Array;
-  readonly #logprobs: number[] = [];
+  readonly #resume: Resume | undefined;
+  readonly #logprobs: number[];
   #finish: "stop" | "length" = "stop";
   #hopeless = false;
 
@@ -28,6 +29,8 @@ export class Answer {
     this.#request = request;
     this.#judgement = judgement;
     this.#prompt = encodePrompt(level.model, request.prompt);
+    this.#resume = request.resume;
+    this.#logprobs = [...request.resume?.logprobs ?? []];
   }
 
   get promptTokens(): number {
@@ -56,13 +59,17 @@ export class Answer {
 
   /** The text, piece by piece; ends early when the answer can no longer be accepted. */
   async *pieces(seed: number, control: StreamControl): AsyncGenerator<TextPiece> {
+    const { model } = this.#level;
     const text = new TextStream(
-      this.#level.model,
+      model,
       this.#request.stop,
       this.#request.prompt.kind !== "messages",
     );
-    const maxTokens = outputLimit(this.#level.model, this.#request, this.#prompt.length);
-    for await (const token of this.#level.generate(this.#ask(seed, maxTokens), control)) {
+    const maxTokens = outputLimit(model, this.#request, this.#prompt.length);
+    if (this.#resume) this.#replay(this.#resume, text, maxTokens);
+    const isWhole = text.stopped || this.completionTokens >= maxTokens;
+    const rest = isWhole ? [] : this.#level.generate(this.#ask(seed, maxTokens), control);
+    for await (const token of rest) {
       const piece = text.push(token);
       this.#note(token, text.stopped);
       if (this.#isHopeless(maxTokens)) {
@@ -76,11 +83,17 @@ export class Answer {
     if (text.stopped) this.#finish = "stop";
   }
 
+  #replay({ ids, logprobs, characters }: Resume, text: TextStream, maxTokens: number): void {
+    checkIds(this.#level.model, ids);
+    text.replay(ids.map((id, i) => ({ id, logprob: logprobs[i]! })), characters);
+    if (ids.length >= maxTokens) this.#finish = "length";
+  }
+
   #ask(seed: number, maxTokens: number) {
     const { model } = this.#level;
     return {
       id: this.#request.id,
-      ids: this.#prompt,
+      ids: Int32Array.from([...this.#prompt, ...this.#resume?.ids ?? []]),
       promptLength: this.#prompt.length,
       maxTokens,
       eosIds: model.eosIds,

@@ -1,4 +1,5 @@
 import { ActorError, type ActorRef, type System } from "../../runtime/mod.ts";
+import { checkSampledToken } from "../checks/mod.ts";
 import type { LevelSummary, ReplicaSummary } from "../protocol.ts";
 import type { ReplicaProtocol, ReplicaRequest, SampledToken } from "../replica_protocol.ts";
 import type { LevelModel } from "./level_model.ts";
@@ -117,10 +118,16 @@ export class Level {
     member.outstanding++;
     try {
       const { signal, deadline } = control;
-      yield* member.ref.stream("generate", request, { signal, deadline });
+      const tokens = member.ref.stream("generate", request, { signal, deadline });
+      yield* this.#isHere(member) ? tokens : checked(tokens);
     } finally {
       member.outstanding--;
     }
+  }
+
+  /** Whether a replica runs in this node's process, and so is of this build. */
+  #isHere({ ref }: Member): boolean {
+    return this.#system !== undefined && ref.address.startsWith(`${this.#system.node}/`);
   }
 
   /** The least loaded replica that is alive and was not tried in vain. */
@@ -146,6 +153,13 @@ export class Level {
       return this.#members.some((other) => other.alive && !tried.has(other));
     }
     return ["Terminated", "NoRoute", "Moved"].includes(error.code);
+  }
+}
+
+async function* checked(tokens: AsyncIterable<SampledToken>): AsyncGenerator<SampledToken> {
+  for await (const token of tokens) {
+    checkSampledToken(token);
+    yield token;
   }
 }
 

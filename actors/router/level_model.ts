@@ -130,7 +130,8 @@ function encode(
   }
 }
 
-function checkIds({ spec, name }: LevelModel, ids: readonly number[]): readonly number[] {
+/** Refuses ids that are not of the vocabulary. */
+export function checkIds({ spec, name }: LevelModel, ids: readonly number[]): readonly number[] {
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= spec.vocab);
   if (wrong === undefined) return ids;
   return refuse(`Cannot use a token id outside the ${spec.vocab} of ${name}: ${wrong}`, {

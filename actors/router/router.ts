@@ -5,10 +5,12 @@ import {
   type Context,
   defineActor,
 } from "../../runtime/mod.ts";
+import { checkGenerateRequest } from "../checks/mod.ts";
 import type {
   FamilyStatus,
   GenerateEvent,
   GenerateRequest,
+  Resume,
   RouterProtocol,
   Visit,
 } from "../protocol.ts";
@@ -46,6 +48,7 @@ export interface RouterState extends Family {
 export const Router: ActorDefinition<RouterProtocol, RouterState, Family> = defineActor({
   kind: "router",
   concurrent: ["status"],
+  checks: { generate: checkGenerateRequest },
   start: (context, family) => {
     for (const level of family.levels) level.watch(context.system);
     return { ...family, running: 0, finished: 0, failed: 0, answered: new Map() };
@@ -84,9 +87,10 @@ async function* cascade(
   context: Context<RouterProtocol>,
 ): AsyncGenerator<GenerateEvent> {
   const seed = request.sampling.seed ?? Math.floor(context.rng.next() * 2 ** 53);
-  const path: Visit[] = [];
+  const path: Visit[] = [...request.resume?.path ?? []];
   for (const level of route(state, request)) {
-    const threshold = request.level === undefined ? level.threshold : null;
+    const judged = request.level === undefined && request.resume === undefined;
+    const threshold = judged ? level.threshold : null;
     const answer = new Answer(level, request, { q: state.q, threshold });
     const started = context.clock.monotonic();
     const visit = (): Visit => ({
@@ -97,15 +101,17 @@ async function* cascade(
       tokens: answer.completionTokens,
       milliseconds: context.clock.monotonic() - started,
     });
-    if (threshold === null) yield* textEvents(answer.pieces(seed, context));
-    else {
+    let pieces: AsyncIterable<TextPiece> | Iterable<TextPiece> = answer.pieces(seed, context);
+    if (threshold !== null) {
       const whole = await collect(answer, seed, context);
       if (whole === null || !answer.accepted) {
         path.push({ ...visit(), outcome: "escalated" });
         continue;
       }
-      yield* textEvents([whole]);
+      pieces = [whole];
     }
+    yield beginEvent(state, request, level, path);
+    yield* textEvents(pieces);
     path.push(visit());
     state.answered.set(level.name, (state.answered.get(level.name) ?? 0) + 1);
     yield endEvent(answer, level, path);
@@ -114,7 +120,8 @@ async function* cascade(
 }
 
 /** The levels that a request may visit; the last of them accepts whatever it answers. */
-function route({ name, levels }: Family, { level }: GenerateRequest): readonly Level[] {
+function route({ name, levels }: Family, { level, resume }: GenerateRequest): readonly Level[] {
+  if (resume) return [resumed(name, levels, resume)];
   if (level === undefined) return levels.filter((candidate) => candidate.used);
   const direct = levels.find((candidate) => candidate.name === level);
   if (direct) return [direct];
@@ -124,6 +131,12 @@ function route({ name, levels }: Family, { level }: GenerateRequest): readonly L
     code: "model_not_found",
     param: "model",
   });
+}
+
+function resumed(family: string, levels: readonly Level[], { level, model }: Resume): Level {
+  const same = levels.find(({ name, model: { hash } }) => name === level && hash === model);
+  if (same) return same;
+  throw new ActorError("Moved", `Cannot go on with the model of ${family}/${level}: ${model}`);
 }
 
 /** A whole answer as one piece; `null` when the level is down, so that the next one answers. */
@@ -151,6 +164,16 @@ async function* textEvents(
   for await (const { text, tokens } of pieces) {
     if (text !== "" || tokens.length > 0) yield { type: "text", text, tokens };
   }
+}
+
+function beginEvent(
+  { running }: RouterState,
+  { resume }: GenerateRequest,
+  { name, model }: Level,
+  path: readonly Visit[],
+): GenerateEvent {
+  const resumed = resume?.ids.length ?? 0;
+  return { type: "begin", level: name, model: model.hash, path: [...path], resumed, load: running };
 }
 
 function endEvent(answer: Answer, level: Level, path: readonly Visit[]): GenerateEvent {

@@ -9,12 +9,17 @@ export interface TextPiece {
   readonly tokens: readonly GeneratedToken[];
 }
 
+/** What the text needs of a sampled token. */
+export type TextToken = Pick<SampledToken, "id" | "logprob" | "top">;
+
 /** Turns a level's sampled tokens into text: whole characters, cut at the first stop string. */
 export class TextStream {
   readonly #detokenizer;
   readonly #matcher;
   readonly #eos: ReadonlySet<number>;
   #held: GeneratedToken[] = [];
+  /** UTF-16 units of the text that its reader has already. */
+  #known = 0;
   #stopped = false;
 
   /** `continues` says that the text goes on from the prompt's own text, so a leading space stays. */
@@ -29,8 +34,15 @@ export class TextStream {
     return this.#stopped;
   }
 
+  /** Takes tokens whose reader has them already, with the first `characters` of text. */
+  replay(tokens: readonly TextToken[], characters: number): void {
+    this.#known = characters;
+    for (const token of tokens) this.push(token);
+    this.#held = [];
+  }
+
   /** Takes a token; answers what can be sent on. */
-  push(token: SampledToken): TextPiece {
+  push(token: TextToken): TextPiece {
     if (this.#eos.has(token.id)) return { text: "", tokens: [] };
     this.#held.push(this.#describe(token));
     const { text, stopped } = this.#matcher.push(this.#detokenizer.push(token.id));
@@ -49,10 +61,12 @@ export class TextStream {
   #release(text: string): TextPiece {
     const tokens = this.#held;
     this.#held = [];
-    return { text, tokens };
+    const news = text.slice(this.#known);
+    this.#known -= text.length - news.length;
+    return { text: news, tokens };
   }
 
-  #describe({ id, logprob, top }: SampledToken): GeneratedToken {
+  #describe({ id, logprob, top }: TextToken): GeneratedToken {
     return {
       id,
       ...this.#logprob(id, logprob),

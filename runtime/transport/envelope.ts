@@ -3,7 +3,7 @@ import type { Movable, TerminationReason } from "../ref.ts";
 
 /**
  * What crosses lanes. `to` is an actor's address or, for answers, an endpoint (`node/lane`); `from`
- * is the endpoint to answer to; `id` is the asker's number for the exchange.
+ * is the endpoint that sends it, and that answers go to; `id` is the asker's number for the exchange.
  */
 export type Envelope = MessageEnvelope | ControlEnvelope | AnswerEnvelope;
 
@@ -18,16 +18,17 @@ export type ControlEnvelope =
 
 /** What an asker or watcher gets. */
 export type AnswerEnvelope =
-  | { readonly type: "reply"; readonly to: string; readonly id: number; readonly message: unknown }
-  | { readonly type: "fail"; readonly to: string; readonly id: number; readonly error: WireError }
+  | ReplyEnvelope
+  | FailEnvelope
   | ItemEnvelope
-  | { readonly type: "end"; readonly to: string; readonly id: number; readonly count: number }
+  | EndEnvelope
   | DownEnvelope;
 
 /** A message without an answer. */
 export interface TellEnvelope {
   readonly type: "tell";
   readonly to: string;
+  readonly from: string;
   readonly method: string;
   readonly message: unknown;
   readonly deadline: number;
@@ -65,19 +66,48 @@ export interface CreditEnvelope {
   readonly granted: number;
 }
 
+/** The answer to an ask. */
+export interface ReplyEnvelope {
+  readonly type: "reply";
+  readonly to: string;
+  readonly from: string;
+  readonly id: number;
+  readonly message: unknown;
+}
+
+/** The end of an ask or a stream that failed. */
+export interface FailEnvelope {
+  readonly type: "fail";
+  readonly to: string;
+  readonly from: string;
+  readonly id: number;
+  readonly error: WireError;
+}
+
 /** One item of a stream. */
 export interface ItemEnvelope {
   readonly type: "item";
   readonly to: string;
+  readonly from: string;
   readonly id: number;
   readonly index: number;
   readonly message: unknown;
+}
+
+/** The end of a stream of `count` items. */
+export interface EndEnvelope {
+  readonly type: "end";
+  readonly to: string;
+  readonly from: string;
+  readonly id: number;
+  readonly count: number;
 }
 
 /** A watched actor terminated. */
 export interface DownEnvelope {
   readonly type: "down";
   readonly to: string;
+  readonly from: string;
   readonly id: number;
   readonly reason: TerminationReason;
 }
@@ -98,11 +128,11 @@ export function endpointOf(to: string): string {
 
 const fields: Readonly<Record<Envelope["type"], Readonly<Record<string, string>>>> = {
   tell: { method: "string", deadline: "number" },
-  ask: { from: "string", id: "number", method: "string", deadline: "number" },
-  stream: { from: "string", id: "number", method: "string", deadline: "number", credits: "number" },
-  watch: { from: "string", id: "number" },
-  cancel: { from: "string", id: "number" },
-  credit: { from: "string", id: "number", granted: "number" },
+  ask: { id: "number", method: "string", deadline: "number" },
+  stream: { id: "number", method: "string", deadline: "number", credits: "number" },
+  watch: { id: "number" },
+  cancel: { id: "number" },
+  credit: { id: "number", granted: "number" },
   reply: { id: "number" },
   fail: { id: "number", error: "object" },
   item: { id: "number", index: "number" },
@@ -110,7 +140,8 @@ const fields: Readonly<Record<Envelope["type"], Readonly<Record<string, string>>
   down: { id: "number", reason: "object" },
 };
 
-const endpointPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}(\/[A-Za-z0-9_-]{1,96}){0,2}$/;
+const addressPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}(\/[A-Za-z0-9_-]{1,96}){0,2}$/;
+const endpointPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}$/;
 
 /** The envelope that plain data from outside stands for; null when it is none. */
 export function checkEnvelope(data: unknown): Envelope | null {
@@ -118,8 +149,8 @@ export function checkEnvelope(data: unknown): Envelope | null {
   const record = data as Record<string, unknown>;
   const { type, to, from } = record;
   if (typeof type !== "string" || !Object.hasOwn(fields, type)) return null;
-  if (typeof to !== "string" || !endpointPattern.test(to)) return null;
-  if (from !== undefined && !(typeof from === "string" && endpointPattern.test(from))) return null;
+  if (typeof to !== "string" || !addressPattern.test(to)) return null;
+  if (typeof from !== "string" || !endpointPattern.test(from)) return null;
   const wanted = Object.entries(fields[type as Envelope["type"]]);
   const fits = wanted.every(([name, kind]) => {
     const value = record[name];

@@ -15,8 +15,10 @@ export type {
 } from "./envelope.ts";
 export { TransportLink } from "./link.ts";
 export type { LinkEvents, TransportLinkOptions } from "./link.ts";
-export type { Transport } from "./transport.ts";
+export type { Transport, TransportEvent } from "./transport.ts";
 export { createMemoryNetwork } from "./memory/mod.ts";
 export type { MemoryNetwork, MemoryNetworkOptions } from "./memory/mod.ts";
-export { openThread, PortLink } from "./thread/mod.ts";
-export type { Handshake, Port, Thread, ThreadOptions } from "./thread/mod.ts";
+export { clientOf, connectNats } from "./nats/mod.ts";
+export type { NatsOptions, NatsSurroundings, NatsTlsOptions, NatsTransport } from "./nats/mod.ts";
+export { isLost, openThread, PortLink } from "./thread/mod.ts";
+export type { Handshake, Loss, Port, Thread, ThreadOptions, ThreadWithLink } from "./thread/mod.ts";

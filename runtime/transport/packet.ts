@@ -10,8 +10,9 @@ export interface PacketHead {
   readonly sequence: number;
 }
 
-/** A packet: a whole envelope, or a part of the frame of one. */
+/** A packet: a whole envelope, a part of the frame of one, or nothing but a sign of life. */
 export type Packet =
+  | { readonly head: PacketHead; readonly hello: true }
   | { readonly head: PacketHead; readonly envelope: Envelope }
   | {
     readonly head: PacketHead;
@@ -26,6 +27,11 @@ const partOverhead = 512;
 /** The bytes of one whole envelope. Throws `ActorError` (`AppError`) when it cannot be encoded. */
 export function encodeEnvelope(head: PacketHead, envelope: Envelope): Uint8Array {
   return encodeOrRefuse({ ...head, envelope });
+}
+
+/** The bytes of a sign of life. */
+export function encodeHello(head: PacketHead): Uint8Array {
+  return encodeOrRefuse({ ...head, hello: true });
 }
 
 /** The packets of a frame that is too large for one, in order. */
@@ -46,13 +52,14 @@ export function* encodeParts(
 export function decodePacket(bytes: Uint8Array): Packet {
   const data = decode(bytes);
   if (typeof data !== "object" || data === null) throw malformed("no object");
-  const { source, incarnation, sequence, envelope, part, of, bytes: piece } = data as Record<
+  const { source, incarnation, sequence, hello, envelope, part, of, bytes: piece } = data as Record<
     string,
     unknown
   >;
   if (typeof source !== "string" || source.length > 96) throw malformed("no source");
   if (typeof incarnation !== "number" || !isCount(sequence)) throw malformed("no sequence");
   const head = { source, incarnation, sequence };
+  if (hello === true) return { head, hello };
   if (envelope !== undefined) {
     const checked = checkEnvelope(envelope);
     if (checked === null) throw malformed("no known envelope");

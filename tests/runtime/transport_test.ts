@@ -3,9 +3,12 @@ import fc from "fast-check";
 import {
   createMemoryNetwork,
   createSystem,
+  decode,
+  defineActor,
   encode,
   FakeClock,
   type MemoryNetworkOptions,
+  reject,
   seededRng,
   type System,
   type TerminationReason,
@@ -132,30 +135,111 @@ Deno.test("hostile packets are dead letters and nothing more", async () => {
   a.spawn(Probe, undefined, { id: "x" });
   const mallory = test.network.connect("mallory");
   const head = { source: "m", incarnation: 1, sequence: 0 };
+  const from = "m/main";
   const envelopes: unknown[] = [
     null,
     { type: "tell" },
-    { type: "__proto__", to: "a/main/probe/x" },
-    { type: "tell", to: "../../x", method: "add", deadline: 0 },
+    { type: "__proto__", to: "a/main/probe/x", from },
+    { type: "tell", to: "../../x", from, method: "add", deadline: 0 },
+    { type: "tell", to: "a/main/probe/x", method: "add", deadline: 0 },
     { type: "ask", to: "a/main/probe/x", from: "m", id: 1, method: "add", deadline: 1 },
-    { type: "fail", to: "a/main", id: 1, error: null },
-    { type: "tell", to: "b/main/probe/x", method: "add", deadline: 0 },
+    { type: "fail", to: "a/main", from, id: 1, error: null },
   ];
   for (const [sequence, envelope] of envelopes.entries()) {
-    mallory.publish("tandem.a.main", encode({ ...head, sequence, envelope }));
+    mallory.publish("tandem.a.m.main", encode({ ...head, sequence, envelope }));
   }
   const parts = [[0, 1e9], [5, 2], [-1, 3], [0, 0]];
   for (const [part, of] of parts) {
     const bytes = new Uint8Array(3);
-    mallory.publish("tandem.a.main", encode({ ...head, sequence: 50, part, of, bytes }));
+    mallory.publish("tandem.a.m.main", encode({ ...head, sequence: 50, part, of, bytes }));
   }
   await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), async (bytes) => {
-    mallory.publish("tandem.a.x", bytes);
+    mallory.publish("tandem.a.m.x", bytes);
     await null;
   }));
   await test.clock.settle();
   assert.ok(a.deadLetters.countOf("Malformed") > 100);
   assert.deepEqual(await a.ref<ProbeProtocol>("a/main/probe/x").ask("list"), []);
+});
+
+Deno.test("who may publish as one node cannot speak as another or to another kind", async () => {
+  await using test = open();
+  const [a, b] = [test.join("a"), test.join("b")];
+  for (const system of [a, b]) system.spawn(Probe, undefined, { id: "x" });
+  const mallory = test.network.connect("mallory");
+  const head = { source: "m", incarnation: 1, sequence: 0 };
+  const tell = { type: "tell", to: "a/main/probe/x", from: "m/main", method: "add", message: 1 };
+  const add = { ...tell, deadline: Infinity };
+  const forged = [
+    ["tandem.a.m.main.probe.x", { ...head, source: "b" }, add],
+    ["tandem.a.b.main.probe.x", head, add],
+    ["tandem.a.m.main.other.x", head, add],
+    ["tandem.a.m.main", head, add],
+    ["tandem.a.m.main.probe.x", head, { ...add, to: "b/main/probe/x" }],
+    ["tandem.a.m.main.probe.x", head, { ...add, from: "b/main" }],
+  ] as const;
+  for (const [sequence, [subject, head, envelope]] of forged.entries()) {
+    mallory.publish(subject, encode({ ...head, sequence, envelope }));
+  }
+  await test.clock.settle();
+  assert.equal(a.deadLetters.countOf("Denied"), forged.length);
+  assert.deepEqual(await a.ref<ProbeProtocol>("b/main/probe/x").ask("list"), []);
+  mallory.publish("tandem.a.m.main.probe.x", encode({ ...head, sequence: 9, envelope: add }));
+  await test.clock.settle();
+  assert.deepEqual(await b.ref<ProbeProtocol>("a/main/probe/x").ask("list"), [1]);
+});
+
+Deno.test("an answer counts only from the node that was asked", async () => {
+  await using test = open();
+  const [a, b] = [test.join("a"), test.join("b")];
+  b.spawn(Probe, undefined, { id: "x" });
+  const spy = test.network.connect("spy");
+  const asked: number[] = [];
+  spy.subscribe("tandem.b.>", (_, bytes) => {
+    asked.push((decode(bytes) as { envelope: { id: number } }).envelope.id);
+  });
+  const answer = a.ref<ProbeProtocol>("b/main/probe/x").ask("hang", undefined, { deadlineMs: 50 });
+  const refused = rejectsWith("Timeout", answer);
+  await test.clock.settle();
+  const reply = { type: "reply", to: "a/main", from: "m/main", id: asked[0], message: "forged" };
+  const packet = { source: "m", incarnation: 1, sequence: 0, envelope: reply };
+  spy.publish("tandem.a.m.main", encode(packet));
+  await test.clock.settle();
+  assert.equal(a.deadLetters.countOf("Denied"), 1);
+  await test.clock.advance(50);
+  await refused;
+});
+
+Deno.test("messages of other nodes are checked, those of the same node are not", async () => {
+  await using test = open();
+  const [a, b] = [test.join("a"), test.join("b")];
+  interface Squares {
+    square(n: number): number;
+  }
+  const Squarer = defineActor<Squares, null>({
+    kind: "squarer",
+    start: () => null,
+    checks: {
+      square: (message) => {
+        if (typeof message !== "number") reject("Cannot square");
+      },
+    },
+    receive: { square: (_, n) => n * n },
+  });
+  const local = b.spawn(Squarer, undefined, { id: "x" });
+  const remote = a.ref<Squares>(local.address);
+  assert.equal(await remote.ask("square", 3), 9);
+  const error = await rejectsWith("AppError", remote.ask("square", "3" as unknown as number));
+  assert.deepEqual([error.message, error.retryable], ["Cannot square", false]);
+  assert.equal(b.deadLetters.countOf("Malformed"), 1);
+  assert.equal(await local.ask("square", "3" as unknown as number), 9);
+  for (const order of [null, 1, { kind: 1 }, { kind: "probe", id: {} }]) {
+    await rejectsWith(
+      "AppError",
+      a.ref<{ spawn(o: unknown): string }>("b/main/system/root")
+        .ask("spawn", order),
+    );
+  }
 });
 
 Deno.test("createMemoryNetwork() matches subjects as NATS does", () => {

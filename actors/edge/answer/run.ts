@@ -1,29 +1,18 @@
-import { ActorError, type ActorRef } from "../../../runtime/mod.ts";
-import type {
-  GeneratedToken,
-  GenerateEvent,
-  GenerateRequest,
-  RouterProtocol,
-} from "../../protocol.ts";
+import { ActorError } from "../../../runtime/mod.ts";
+import type { EndEvent, GeneratedToken, GenerateRequest, TextEvent } from "../../protocol.ts";
+import type { Generate, GenerationControl } from "../generation/mod.ts";
 
 /** An event of the generation with this index. */
 export interface Indexed {
   readonly index: number;
-  readonly event: GenerateEvent;
-}
-
-/** What ends a run early. */
-export interface RunOptions {
-  /** Milliseconds since the epoch. */
-  readonly deadline: number;
-  readonly signal: AbortSignal;
+  readonly event: TextEvent | EndEvent;
 }
 
 /** A whole answer. */
 export interface Answer {
   readonly text: string;
   readonly tokens: readonly GeneratedToken[];
-  readonly end: Extract<GenerateEvent, { type: "end" }>;
+  readonly end: EndEvent;
 }
 
 /**
@@ -31,13 +20,13 @@ export interface Answer {
  * events are taken. The first failure, or leaving the loop, cancels them all. Throws `ActorError`.
  */
 export async function* run(
-  router: ActorRef<RouterProtocol>,
+  generate: (request: GenerateRequest, control: GenerationControl) => ReturnType<Generate>,
   requests: readonly GenerateRequest[],
-  { deadline, signal }: RunOptions,
+  { deadline, signal }: GenerationControl,
 ): AsyncGenerator<Indexed, void, void> {
   const leave = new AbortController();
   const options = { deadline, signal: AbortSignal.any([signal, leave.signal]) };
-  const streams = requests.map((request) => router.stream("generate", request, options));
+  const streams = requests.map((request) => generate(request, options));
   const pending = new Map<number, Promise<Indexed>>();
   const read = (index: number) => {
     const next = streams[index]!.next().then((result) => indexed(index, result));
@@ -56,13 +45,13 @@ export async function* run(
     }
   } finally {
     leave.abort(new ActorError("Cancelled", "The answer is not wanted any more"));
-    for (const stream of streams) stream.return?.()?.catch(() => {});
+    for (const stream of streams) stream.return().catch(() => {});
   }
 }
 
-function indexed(index: number, result: IteratorResult<GenerateEvent, unknown>): Indexed {
+function indexed(index: number, result: IteratorResult<Indexed["event"], void>): Indexed {
   if (!result.done) return { index, event: result.value };
-  throw new ActorError("Terminated", "The router ended the stream without an answer");
+  throw new ActorError("Terminated", "The generation ended without an answer");
 }
 
 /** Gathers whole answers, in the order of their generations. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { ActorError } from "../../errors.ts";
 import type { Rng } from "../../rng.ts";
-import type { Transport } from "../transport.ts";
+import type { Transport, TransportEvent } from "../transport.ts";
 
 /** The faults of a network; each share is of packets, from 0 to 1. */
 export interface MemoryNetworkOptions {
@@ -27,6 +27,8 @@ export interface MemoryNetwork {
   connect(name: string): Transport;
   /** Cuts the names off from all others, both ways. The answer heals it. */
   partition(...names: string[]): () => void;
+  /** Takes the network from a member, which notices it. The answer gives it back. */
+  disconnect(name: string): () => void;
   /** Packets so far. */
   readonly counts: Readonly<Record<"sent" | "lost" | "duplicated" | "reordered", number>>;
 }
@@ -34,6 +36,8 @@ export interface MemoryNetwork {
 interface Member {
   readonly name: string;
   readonly subscriptions: Set<Subscription>;
+  readonly watchers: Set<(event: TransportEvent) => void>;
+  isDown: boolean;
   /** When the last packet to each other member arrives: what keeps order. */
   readonly arrivals: Map<string, number>;
 }
@@ -56,7 +60,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
     partitions.values().some((side) => side.has(a) !== side.has(b));
 
   const arrive = (from: Member, to: Member, subject: string, bytes: Uint8Array) => {
-    if (areParted(from.name, to.name)) return void counts.lost++;
+    if (areParted(from.name, to.name) || to.isDown) return void counts.lost++;
     for (const { pattern, callback } of [...to.subscriptions]) {
       if (matches(pattern, subject.split("."))) callback(subject, bytes.slice());
     }
@@ -93,14 +97,32 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
       partitions.add(side);
       return () => partitions.delete(side);
     },
+    disconnect(name) {
+      const down = [...members].filter((member) => member.name === name);
+      for (const member of down) setDown(member, true);
+      return () => down.forEach((member) => setDown(member, false));
+    },
     connect(name) {
-      const member: Member = { name, subscriptions: new Set(), arrivals: new Map() };
+      const member: Member = {
+        name,
+        subscriptions: new Set(),
+        watchers: new Set(),
+        isDown: false,
+        arrivals: new Map(),
+      };
       members.add(member);
       return transportOf(member, options.maxPayload ?? 2 ** 20, publish, () => {
         members.delete(member);
       });
     },
   };
+}
+
+function setDown(member: Member, isDown: boolean): void {
+  if (member.isDown === isDown) return;
+  member.isDown = isDown;
+  const event: TransportEvent = isDown ? { type: "down", why: "cable was pulled" } : { type: "up" };
+  for (const watcher of [...member.watchers]) watcher(event);
 }
 
 function transportOf(
@@ -116,6 +138,7 @@ function transportOf(
     closed: closing.promise,
     publish(subject, bytes) {
       if (!open) throw new ActorError("NoRoute", "Transport is closed");
+      if (member.isDown) throw new ActorError("NoRoute", "Transport is down");
       if (bytes.byteLength > maxPayload) {
         throw new ActorError("TooLarge", `Payload exceeds ${maxPayload}: ${bytes.byteLength}`);
       }
@@ -126,6 +149,11 @@ function transportOf(
       member.subscriptions.add(subscription);
       return () => member.subscriptions.delete(subscription);
     },
+    watch(callback) {
+      member.watchers.add(callback);
+      return () => member.watchers.delete(callback);
+    },
+    flush: () => Promise.resolve(),
     close() {
       open = false;
       member.subscriptions.clear();

@@ -1,5 +1,5 @@
 /** The lane between an isolate and its Worker threads. @module */
-export { PortLink } from "./link.ts";
-export type { Handshake, Port } from "./link.ts";
+export { isLost, PortLink } from "./link.ts";
+export type { Handshake, Loss, Port } from "./link.ts";
 export { openThread } from "./thread.ts";
-export type { Thread, ThreadOptions } from "./thread.ts";
+export type { Thread, ThreadOptions, ThreadWithLink } from "./thread.ts";

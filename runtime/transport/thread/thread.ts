@@ -12,6 +12,11 @@ export interface Thread {
   terminate(): void;
 }
 
+/** A thread with the way to it. */
+export interface ThreadWithLink extends Thread {
+  readonly link: PortLink;
+}
+
 /** How a thread is attached. */
 export interface ThreadOptions {
   readonly node: string;
@@ -22,7 +27,7 @@ export interface ThreadOptions {
 }
 
 /** Joins a Worker that calls `serveThread()`. */
-export function openThread(worker: Worker, options: ThreadOptions): Thread & { link: PortLink } {
+export function openThread(worker: Worker, options: ThreadOptions): ThreadWithLink {
   const { node, name } = options;
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => {});

@@ -29,10 +29,12 @@ Deno.test("chat answers in OpenAI's form and says level, confidence and path", (
     equal(headers["x-tandem-confidence"], "-0.1250");
     equal(headers["x-tandem-path"], "small;escalated;-1.5000, giant;accepted;-0.1250");
     equal(`chatcmpl-${headers["x-request-id"]}`, id);
+    const seed = script.requests[0]?.sampling.seed;
+    equal(typeof seed, "number");
     deepEqual(script.requests.map(({ id: _, ...rest }) => rest), [{
       prompt: { kind: "messages", messages: [{ role: "user", content: "Hi" }] },
       stop: [],
-      sampling: {},
+      sampling: { seed },
     }]);
   }));
 

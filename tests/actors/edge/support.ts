@@ -1,4 +1,4 @@
-import { createEdge, type Edge, type EdgeOptions } from "../../../actors/edge/mod.ts";
+import { createEdge, type Edge, type EdgeOptions, fixedRouters } from "../../../actors/edge/mod.ts";
 import { parseConfig } from "../../../actors/config/mod.ts";
 import type {
   FamilyStatus,
@@ -170,7 +170,7 @@ export async function withEdge(
   const script = createScript();
   const lines: string[] = [];
   const edge = createEdge({
-    routers: new Map([["zoo", system.spawn(scripted, script)]]),
+    routers: fixedRouters(new Map([["zoo", system.spawn(scripted, script)]])),
     limits: parseConfig({ limits: limit }).limits,
     keys: null,
     metrics: createMetrics(),

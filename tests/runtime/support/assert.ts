@@ -16,11 +16,14 @@ export async function rejectsWith(
   throw new assert.AssertionError({ message: `expected ${code}, but nothing was thrown` });
 }
 
-/** Waits for a condition, giving the event loop its turns; fails after many. */
+/** Waits for a condition: a while with every turn of the event loop, then 10 s in steps; else fails. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 20_000; turn++) {
+  for (let turn = 0; turn < 4000; turn++) {
     if (await condition()) return;
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => {
+      if (turn < 2000) setImmediate(resolve);
+      else setTimeout(resolve, 5);
+    });
   }
   assert.fail("condition never came true");
 }

@@ -1,0 +1,13 @@
+/**
+ * Schemas of the messages that cross nodes, as checks that throw. Fields that a newer build adds are let
+ * through and ignored.
+ * @module
+ */
+export { checkGenerateEvent, checkGenerateRequest, checkStatus } from "./router.ts";
+export {
+  checkExpertRequest,
+  checkReplicaRequest,
+  checkSampledToken,
+  checkStep,
+  checkStepResult,
+} from "./replica.ts";

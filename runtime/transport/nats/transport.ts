@@ -1,0 +1,141 @@
+import type { NatsConnection } from "@nats-io/nats-core";
+import { type Clock, systemClock } from "../../clock.ts";
+import { ActorError } from "../../errors.ts";
+import { type Rng, systemRng } from "../../rng.ts";
+import { messagePrefix } from "../subjects.ts";
+import type { Transport, TransportEvent } from "../transport.ts";
+import { Line, type LineEvents } from "./line.ts";
+import { type NatsOptions, readOptions } from "./options.ts";
+
+/** What a connection to NATS takes from around it; the machine's own by default. */
+export interface NatsSurroundings {
+  /** Time. */
+  readonly clock?: Clock;
+  /** Randomness. */
+  readonly rng?: Rng;
+}
+
+/** A transport over NATS. */
+export interface NatsTransport extends Transport {
+  /** Whether it has its network; while it has not, `publish()` throws `NoRoute`. */
+  readonly isUp: boolean;
+}
+
+/**
+ * Connects to NATS and logs in. Throws `ActorError`: `NoRoute`, or `Denied` for options, files and
+ * credentials that are no good. Once connected, it reconnects for as long as it is not closed.
+ */
+export async function connectNats(
+  options: NatsOptions,
+  { clock = systemClock(), rng = systemRng() }: NatsSurroundings = {},
+): Promise<NatsTransport> {
+  const settings = readOptions(options);
+  const transport = new TwoLines();
+  await transport.open((events) => Line.open(settings, { clock, rng }, events));
+  return transport;
+}
+
+/** The client behind the connection for all but large messages: for JetStream. */
+export function clientOf(transport: NatsTransport): NatsConnection {
+  if (transport instanceof TwoLines) return transport.client;
+  throw new ActorError("Denied", "Expected a transport of connectNats()");
+}
+
+type LineName = "control" | "bulk";
+
+/**
+ * Two connections: messages between actors, which may be large, have one of their own and hold up
+ * nothing else. Under each, what one sender publishes keeps its order.
+ */
+class TwoLines implements NatsTransport {
+  readonly closed: Promise<Error | void>;
+  readonly #watchers = new Set<(event: TransportEvent) => void>();
+  readonly #down = new Set<LineName>();
+  readonly #closed = Promise.withResolvers<Error | void>();
+  #control!: Line;
+  #bulk!: Line;
+  #closing: Promise<void> | null = null;
+
+  constructor() {
+    this.closed = this.#closed.promise;
+  }
+
+  async open(openLine: (events: LineEvents) => Promise<Line>): Promise<void> {
+    const opening = [openLine(this.#events("control")), openLine(this.#events("bulk"))];
+    const lines = await Promise.allSettled(opening);
+    const open = lines.flatMap((line) => line.status === "fulfilled" ? [line.value] : []);
+    const failed = lines.find((line) => line.status === "rejected");
+    if (failed) {
+      await Promise.all(open.map((line) => line.close()));
+      throw failed.reason;
+    }
+    [this.#control, this.#bulk] = open as [Line, Line];
+    const ends = Promise.race(open.map((line) => line.client.closed()));
+    void ends.then((error) => this.#end(error));
+  }
+
+  get isUp(): boolean {
+    return this.#control.isUp && this.#bulk.isUp;
+  }
+
+  get client(): NatsConnection {
+    return this.#control.client;
+  }
+
+  get maxPayload(): number {
+    return Math.min(this.#control.maxPayload, this.#bulk.maxPayload);
+  }
+
+  publish(subject: string, bytes: Uint8Array): void {
+    this.#lineOf(subject).publish(subject, bytes);
+  }
+
+  subscribe(pattern: string, callback: (subject: string, bytes: Uint8Array) => void): () => void {
+    return this.#lineOf(pattern).subscribe(pattern, callback);
+  }
+
+  watch(callback: (event: TransportEvent) => void): () => void {
+    this.#watchers.add(callback);
+    return () => this.#watchers.delete(callback);
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all([this.#control.flush(), this.#bulk.flush()]);
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= Promise.all([this.#control.close(), this.#bulk.close()]).then(
+      () => {},
+    );
+  }
+
+  #lineOf(subject: string): Line {
+    return subject.startsWith(messagePrefix) ? this.#bulk : this.#control;
+  }
+
+  #events(name: LineName): LineEvents {
+    return {
+      up: () => {
+        if (this.#down.delete(name) && this.#down.size === 0) this.#tell({ type: "up" });
+      },
+      down: (why) => {
+        const isFirst = this.#down.size === 0;
+        this.#down.add(name);
+        if (isFirst && this.#closing === null) this.#tell({ type: "down", why });
+      },
+      retiring: () => this.#tell({ type: "retiring" }),
+      refused: (operation, subject) => this.#tell({ type: "refused", operation, subject }),
+      failed: (error) => this.#tell({ type: "failed", error }),
+    };
+  }
+
+  #tell(event: TransportEvent): void {
+    for (const watcher of [...this.#watchers]) watcher(event);
+  }
+
+  async #end(error: Error | void): Promise<void> {
+    await this.close();
+    this.#watchers.clear();
+    this.#closed.resolve(error);
+  }
+}
