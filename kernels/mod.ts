@@ -9,6 +9,7 @@ export * from "./formats/mod.ts";
 export * from "./text/mod.ts";
 export * from "./device.ts";
 export { createReferenceBackend } from "./reference/mod.ts";
+export * from "./webgpu/mod.ts";
 export {
   createWasmBackend,
   createWasmThreads,

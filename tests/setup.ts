@@ -4,25 +4,32 @@
  */
 interface Package {
   readonly name: string;
-  readonly program: string;
+  /** A shell command that succeeds where it is installed. */
+  readonly check: string;
   readonly use: string;
 }
 
 const packages: readonly Package[] = [
-  { name: "chromium", program: "chromium", use: "the status page in a real browser" },
-  { name: "nats-server", program: "nats-server", use: "nodes that meet over NATS" },
+  {
+    name: "chromium",
+    check: "command -v chromium",
+    use: "the status page in a real browser, and WebGPU on SwiftShader",
+  },
+  { name: "nats-server", check: "command -v nats-server", use: "nodes that meet over NATS" },
+  { name: "libvulkan1", check: "ldconfig -p | grep -q libvulkan.so.1", use: "WebGPU" },
+  {
+    name: "mesa-vulkan-drivers",
+    check: "ls /usr/share/vulkan/icd.d/lvp_icd*.json",
+    use: "WebGPU without a GPU",
+  },
 ];
 
-const missing = packages.filter(({ program }) => !isInstalled(program));
+const missing = packages.filter(({ check }) => !succeeds("sh", ["-c", check]));
 if (missing.length > 0 && !install(missing.map(({ name }) => name))) {
   for (const { name, use } of missing) {
     console.error(`Cannot find ${name}, which tests ${use}. Install it: apt-get install ${name}`);
   }
   if (Deno.env.get("CI") === "true") Deno.exit(1);
-}
-
-function isInstalled(program: string): boolean {
-  return succeeds("sh", ["-c", `command -v ${program}`]);
 }
 
 function install(names: readonly string[]): boolean {

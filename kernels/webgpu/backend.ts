@@ -14,7 +14,7 @@ import type {
 } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { PlanContext } from "./dispatch.ts";
-import type { Gpu } from "./gpu.ts";
+import { type Gpu, opened, type OpenGpu } from "./gpu.ts";
 import { Memory } from "./memory.ts";
 import { planSeal } from "./plans/weights.ts";
 import { DeviceProgram, type ProgramParts } from "./program.ts";
@@ -53,7 +53,7 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): WebGpuBacken
   if (!(maxBytes > 0)) {
     throw new KernelError("InvalidArgument", `Cannot make a backend with maxBytes: ${maxBytes}`);
   }
-  return new DeviceBackend(options.gpu, maxBytes);
+  return new DeviceBackend(opened(options.gpu), maxBytes);
 }
 
 class DeviceBackend implements WebGpuBackend, Arena {
@@ -63,7 +63,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   readonly subgroups: boolean;
   readonly f16: boolean;
   readonly tuning: PlanContext["tuning"] = {};
-  readonly #gpu: Gpu;
+  readonly #gpu: OpenGpu;
   readonly #memory: Memory;
   readonly #upload: Upload;
   readonly #readback: Readback;
@@ -72,7 +72,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   #last: DeviceProgram | undefined;
   #closed = false;
 
-  constructor(gpu: Gpu, maxBytes: number) {
+  constructor(gpu: OpenGpu, maxBytes: number) {
     const { device, faults, subgroups, f16 } = gpu;
     this.#gpu = gpu;
     this.device = device;

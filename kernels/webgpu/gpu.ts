@@ -38,20 +38,14 @@ export interface Gpu {
   readonly info: GpuInfo;
   /** The device. */
   readonly device: GPUDevice;
-  /** How much may be bound at once. */
-  readonly limits: BindingLimits;
   /** Whether subgroup operations work. */
   readonly subgroups: boolean;
   /** Whether 16-bit floats work in kernels. */
   readonly f16: boolean;
   /** Whether passes can be timed. */
   readonly timestamps: boolean;
-  /** Reads results back. */
-  readonly mapper: Mapper;
-  /** Its compiled kernels. */
-  readonly pipelines: Pipelines;
-  /** Its errors. */
-  readonly faults: Faults;
+  /** How results are read back. */
+  readonly mapping: Mapping;
   /** Gives the device back; close its backends first. */
   close(): Promise<void>;
 }
@@ -67,26 +61,60 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   if (!adapter) throw new KernelError("Unsupported", `Cannot find a GPU adapter: ${provider}`);
   const device = await requestDevice(adapter, options.subgroups ?? true);
   const faults = new Faults(device);
-  const mapper = await Mapper.create(device, options.mapping);
-  const bindingBytes = Math.floor(device.limits.maxStorageBufferBindingSize / 16) * 16;
-  return {
-    info: describe(adapter, provider),
+  return new OpenGpu({
     device,
-    limits: {
-      bindingBytes,
-      shardBytes: Math.min(options.shardBytes ?? bindingBytes, bindingBytes),
-    },
-    subgroups: device.features.has("subgroups"),
-    f16: device.features.has("shader-f16"),
-    timestamps: device.features.has("timestamp-query"),
-    mapper,
-    pipelines: new Pipelines(device, faults, sources, { enablesSubgroups }),
     faults,
-    close: async () => {
-      await mapper.settled();
-      device.destroy();
-    },
-  };
+    info: describe(adapter, provider),
+    mapper: await Mapper.create(device, options.mapping),
+    pipelines: new Pipelines(device, faults, sources, { enablesSubgroups }),
+    ...(options.shardBytes !== undefined && { shardBytes: options.shardBytes }),
+  });
+}
+
+/** An open GPU as this folder sees it. Throws `InvalidArgument` for one that it did not open. */
+export function opened(gpu: Gpu): OpenGpu {
+  if (gpu instanceof OpenGpu) return gpu;
+  throw new KernelError("InvalidArgument", `Cannot use a GPU of another kind: ${gpu}`);
+}
+
+/** What the backends on one GPU share. */
+export class OpenGpu implements Gpu {
+  readonly info: GpuInfo;
+  readonly device: GPUDevice;
+  readonly subgroups: boolean;
+  readonly f16: boolean;
+  readonly timestamps: boolean;
+  readonly limits: BindingLimits;
+  readonly mapper: Mapper;
+  readonly pipelines: Pipelines;
+  readonly faults: Faults;
+
+  constructor(
+    { info, device, mapper, pipelines, faults, shardBytes = Infinity }:
+      & Pick<OpenGpu, "info" | "device" | "mapper" | "pipelines" | "faults">
+      & { readonly shardBytes?: number },
+  ) {
+    const { features, limits } = device;
+    const bindingBytes = Math.floor(limits.maxStorageBufferBindingSize / 16) * 16;
+    this.info = info;
+    this.device = device;
+    this.subgroups = features.has("subgroups");
+    this.f16 = features.has("shader-f16");
+    this.timestamps = features.has("timestamp-query");
+    this.limits = { bindingBytes, shardBytes: Math.min(shardBytes, bindingBytes) };
+    this.mapper = mapper;
+    this.pipelines = pipelines;
+    this.faults = faults;
+  }
+
+  get mapping(): Mapping {
+    return this.mapper.mapping;
+  }
+
+  async close(): Promise<void> {
+    await this.mapper.settled();
+    this.device.destroy();
+  }
 }
 
 const requested = [

@@ -1,6 +1,6 @@
 /** What an adapter reaches in plain WGSL: the yardsticks of kernels on it. */
 import type { Binding, Defines } from "./dispatch.ts";
-import type { Gpu } from "./gpu.ts";
+import { type Gpu, opened, type OpenGpu } from "./gpu.ts";
 import { fold } from "./grid.ts";
 
 /** Rates of one GPU, each the median of several runs. */
@@ -23,7 +23,8 @@ const FLOPS_A_ROUND = 2 * 16;
 const RUNS = 5;
 
 /** Measures within about a second; on a software adapter with less work. */
-export async function measureGpu(gpu: Gpu): Promise<GpuSpeed> {
+export async function measureGpu(open: Gpu): Promise<GpuSpeed> {
+  const gpu = opened(open);
   const bytes = gpu.info.software ? 2 ** 22 : Math.min(2 ** 29, gpu.limits.bindingBytes);
   const words = Math.floor(bytes / (16 * GROUP * READS_EACH)) * GROUP * READS_EACH;
   const fmaGroups = gpu.info.software ? 16 : 8192;
@@ -48,13 +49,13 @@ export async function measureGpu(gpu: Gpu): Promise<GpuSpeed> {
 
 /** Two buffers, and a staging buffer whose map waits for the device. */
 class Bench {
-  readonly #gpu: Gpu;
+  readonly #gpu: OpenGpu;
   readonly #staging: GPUBuffer;
   readonly #buffers: readonly [GPUBuffer, GPUBuffer];
   readonly #uniform: GPUBuffer;
   readonly #host = new Uint8Array(16);
 
-  private constructor(gpu: Gpu, bytes: number, staging: GPUBuffer) {
+  private constructor(gpu: OpenGpu, bytes: number, staging: GPUBuffer) {
     const { STORAGE, COPY_SRC, COPY_DST, UNIFORM } = GPUBufferUsage;
     const make = (label: string) =>
       gpu.device.createBuffer({ label, size: bytes, usage: STORAGE | COPY_SRC | COPY_DST });
@@ -64,7 +65,7 @@ class Bench {
     this.#uniform = gpu.device.createBuffer({ label: "step", size: 16, usage: UNIFORM | COPY_DST });
   }
 
-  static async create(gpu: Gpu, bytes: number): Promise<Bench> {
+  static async create(gpu: OpenGpu, bytes: number): Promise<Bench> {
     return new Bench(gpu, bytes, await gpu.mapper.create(16));
   }
 

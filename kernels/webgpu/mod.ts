@@ -11,3 +11,5 @@ export {
 } from "./backend.ts";
 export { type GpuSpeed, measureGpu } from "./measure.ts";
 export { type Gpu, type GpuInfo, type GpuOptions, openGpu } from "./gpu.ts";
+export type { Mapping } from "./mapper.ts";
+export type { GpuProvider } from "./provider.ts";

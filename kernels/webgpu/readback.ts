@@ -1,6 +1,6 @@
 /** Bytes from the device to the host. */
 import type { Faults } from "./faults.ts";
-import type { Gpu } from "./gpu.ts";
+import type { OpenGpu } from "./gpu.ts";
 import type { Mapper } from "./mapper.ts";
 import type { Memory } from "./memory.ts";
 
@@ -14,7 +14,7 @@ export class Readback {
   #staging: GPUBuffer | undefined;
   #host = new Uint8Array(0);
 
-  constructor({ mapper, faults }: Pick<Gpu, "mapper" | "faults">, memory: Memory) {
+  constructor({ mapper, faults }: Pick<OpenGpu, "mapper" | "faults">, memory: Memory) {
     this.#mapper = mapper;
     this.#faults = faults;
     this.#memory = memory;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { opened } from "../../../kernels/webgpu/gpu.ts";
 import { gpuTest } from "../../support/gpu.ts";
 import { activation, assertRefused, assertSame, floats } from "../contract/values.ts";
 
@@ -44,7 +45,7 @@ gpuTest(
     const { shards } = x as unknown as { shards: { buffer: GPUBuffer }[] };
     const binding = { buffer: shards[0]!.buffer, access: "write" } as const;
     const program = backend.record("fine", (r) => r.clear(x));
-    gpu.pipelines.get({
+    opened(gpu).pipelines.get({
       kernel: "clear",
       defines: { GROUP: "(", ROWS: 1, WIDTH: 1 },
       bindings: [binding],
@@ -66,7 +67,7 @@ gpuTest("tensor() refuses what is larger than a buffer", async (backend, gpu) =>
 });
 
 gpuTest("run() works with awaited maps, too", async (backend, gpu) => {
-  assert.equal(gpu.mapper.mapping, "awaited");
+  assert.equal(gpu.mapping, "awaited");
   const x = activation(backend, [4, 64], new Float32Array(256).fill(1));
   const program = backend.record("double", (r) => r.add(x, x), { outputs: [x] });
   await backend.run(program, { tokens: 3, samples: 0 });
