@@ -40,7 +40,7 @@ export function evaluate(source: string, lookUp: (name: string) => string | unde
     }
     if (next === "defined") return Number(lookUp(operand()) !== undefined);
     if (/^\d/.test(next)) return Number(next);
-    if (/^\w/.test(next)) return constant(lookUp(next), lookUp);
+    if (/^\w/.test(next)) return constant(next, lookUp);
     throw new SyntaxError(`unexpected ${next} in: ${source}`);
   };
   const operand = (): string => {
@@ -55,13 +55,14 @@ export function evaluate(source: string, lookUp: (name: string) => string | unde
   return value;
 }
 
-function constant(text: string | undefined, lookUp: (name: string) => string | undefined): number {
+function constant(name: string, lookUp: (name: string) => string | undefined): number {
+  const text = lookUp(name);
   if (text === undefined || text === "false") return 0;
   if (text === "true" || text === "") return 1;
   const number = /^\d+(?=u?$)/.exec(text);
   return number
     ? Number(number[0])
-    : evaluate(text, (name) => name === text ? undefined : lookUp(name));
+    : evaluate(text, (inner) => inner === name ? undefined : lookUp(inner));
 }
 
 function tokenise(source: string): string[] {

@@ -12,4 +12,6 @@ export {
 export { type GpuSpeed, measureGpu } from "./measure.ts";
 export { type Gpu, type GpuInfo, type GpuOptions, openGpu } from "./gpu.ts";
 export type { Mapping } from "./mapper.ts";
+export type { DispatchProfile } from "./profile.ts";
+export type { Cost } from "./dispatch.ts";
 export type { GpuProvider } from "./provider.ts";

@@ -1,6 +1,6 @@
 /** A recorded program: pipelines and bind groups, ready to be encoded. */
 import type { Counts, Program } from "../backend.ts";
-import type { Cost, Dispatch, Grid } from "./dispatch.ts";
+import type { Dispatch, Grid } from "./dispatch.ts";
 import type { Pipelines } from "./pipelines.ts";
 import type { DeviceTensor } from "./tensor.ts";
 
@@ -9,6 +9,12 @@ interface Step {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly dispatch: Dispatch;
+}
+
+/** A dispatch with something to do in a run. */
+export interface LiveDispatch {
+  readonly dispatch: Dispatch;
+  readonly encode: (pass: GPUComputePassEncoder) => void;
 }
 
 /** A tensor whose live rows the host reads after each run, and where the last run left them. */
@@ -73,21 +79,42 @@ export class DeviceProgram implements Program {
     });
   }
 
-  /** Encodes all dispatches that have something to do; how many. */
+  /** Encodes all dispatches that have something to do; how many. Allocates nothing. */
   encode(pass: GPUComputePassEncoder, counts: Counts): number {
-    const grid = this.#grid;
     let encoded = 0;
     let current: GPUComputePipeline | undefined;
-    for (const { pipeline, group, dispatch } of this.#steps) {
-      dispatch.grid(counts, grid);
-      const [x, y, z] = grid as unknown as [number, number, number];
-      if (x === 0 || y === 0 || z === 0) continue;
-      if (pipeline !== current) pass.setPipeline(current = pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(x, y, z);
+    for (const step of this.#steps) {
+      if (!this.#isLive(step, counts)) continue;
+      if (step.pipeline !== current) pass.setPipeline(current = step.pipeline);
+      this.#dispatch(pass, step);
       encoded++;
     }
     return encoded;
+  }
+
+  /** The dispatches that have something to do, each with a way to encode it alone. */
+  live(counts: Counts): LiveDispatch[] {
+    return this.#steps.filter((step) => this.#isLive(step, counts)).map((step) => ({
+      dispatch: step.dispatch,
+      encode: (pass) => {
+        step.dispatch.grid(counts, this.#grid);
+        pass.setPipeline(step.pipeline);
+        this.#dispatch(pass, step);
+      },
+    }));
+  }
+
+  /** Sets the grid of a dispatch; whether it has workgroups. */
+  #isLive({ dispatch }: Step, counts: Counts): boolean {
+    const grid = this.#grid;
+    dispatch.grid(counts, grid);
+    return grid[0]! > 0 && grid[1]! > 0 && grid[2]! > 0;
+  }
+
+  #dispatch(pass: GPUComputePassEncoder, { group }: Step): void {
+    const grid = this.#grid;
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(grid[0]!, grid[1], grid[2]);
   }
 
   /** Copies the live rows of all outputs to `staging`; how many bytes. */
@@ -113,16 +140,5 @@ export class DeviceProgram implements Program {
   /** Says that a tensor was written since the last run. */
   forget(tensor: DeviceTensor): void {
     for (const output of this.outputs) if (output.tensor === tensor) output.bytes = 0;
-  }
-
-  /** What each dispatch is and costs at least, for benches. */
-  costs(
-    counts: Counts,
-  ): { readonly label: string; readonly kernel: string; readonly cost: Cost }[] {
-    return this.#steps.map(({ dispatch: { label, kernel, cost } }) => ({
-      label,
-      kernel,
-      cost: cost(counts),
-    }));
   }
 }

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { gpuTest } from "../../support/gpu.ts";
-import { activation, assertSame, floats, integers, Random } from "../contract/values.ts";
+import {
+  activation,
+  assertRefused,
+  assertSame,
+  floats,
+  integers,
+  Random,
+} from "../contract/values.ts";
 
 gpuTest("run() brings its outputs along: one submit and one readback a step", async (backend) => {
   const random = new Random(1);
@@ -54,4 +61,17 @@ gpuTest("run() starts nothing for rows that are not live", async (backend) => {
   await backend.run(program, { tokens: 3, samples: 0 });
   await backend.run(program, { tokens: 3, samples: 1 });
   assert.equal(backend.counters.dispatches, 3);
+});
+
+gpuTest("profile() times every dispatch", async (backend, gpu) => {
+  const x = activation(backend, [4, 4]);
+  const program = backend.record("two", (r) => {
+    r.clear(x);
+    r.add(x, x);
+  });
+  const run = () => backend.profile(program, { tokens: 3, samples: 0 });
+  if (!gpu.timestamps) return await assertRefused(run, "Unsupported", "2 dispatches");
+  const rows = await run();
+  assert.deepEqual(rows.map(({ label, bytes }) => [label, bytes]), [["clear", 48], ["add", 48]]);
+  for (const { nanoseconds } of rows) assert(nanoseconds >= 0);
 });
