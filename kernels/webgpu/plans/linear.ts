@@ -1,7 +1,30 @@
-import { KernelError } from "../../errors.ts";
-import type { Dispatch, PlanContext } from "../dispatch.ts";
+import type { LinearOptions } from "../../backend.ts";
+import type { Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
+import { planProduct } from "./linear_products.ts";
+import { liveRows, single } from "./operands.ts";
 
-/** Placeholder of the host's skeleton. */
-export function planLinear(_context: PlanContext, ..._rest: readonly unknown[]): Dispatch[] {
-  throw new KernelError("Unsupported", "Cannot record on webgpu: linear");
+/** `out = x · weightᵀ`, with bias, residual and first column as asked: a product a shard of the weight. */
+export function planLinear(
+  context: PlanContext,
+  out: GpuTensor,
+  x: GpuTensor,
+  weight: GpuTensor,
+  { bias, add = false, column = 0 }: LinearOptions,
+): Dispatch[] {
+  const biases = bias && single(context.resolve(bias));
+  return weight.shards.flatMap(({ buffer, first, count }) =>
+    planProduct(context, {
+      label: `linear ${weight.label}`,
+      rows: liveRows(x),
+      x: single(x),
+      weight,
+      weights: buffer,
+      out: single(out),
+      width: out.shape[1]!,
+      column: column + first,
+      results: count,
+      add,
+      ...(biases && { bias: { buffer: biases, first } }),
+    })
+  );
 }

@@ -1,0 +1,62 @@
+/** Constants of the matrix kernels that suit one adapter and not another. */
+import type { PlanContext } from "../dispatch.ts";
+import type { GpuInfo } from "../gpu.ts";
+
+/** Threads of a `gemm.wgsl` workgroup, and what each of them computes. */
+export interface Tile {
+  /** Threads along the weight's rows. */
+  readonly across: number;
+  /** Threads along rows of x. */
+  readonly down: number;
+  /** Weight rows a thread. */
+  readonly rows: number;
+  /** Rows of x a thread. */
+  readonly tokens: number;
+}
+
+/** What the plans of matrices go by. */
+export interface MatrixTuning {
+  /** Most live rows for which weights are streamed past them, rather than multiplied in tiles. */
+  readonly fewRows: number;
+  /** Threads that share a streamed row, at most. */
+  readonly threads: number;
+  /** Weight rows that a workgroup streams at once. */
+  readonly rows: number;
+  /** The tile of many rows. */
+  readonly tile: Tile;
+}
+
+/** Names of {@link PlanContext.tuning} and what they are where it does not say. */
+const defaults = {
+  fewRows: 32,
+  threads: 64,
+  rows: 4,
+  tileAcross: 16,
+  tileDown: 8,
+  tileRows: 8,
+  tileTokens: 8,
+} as const;
+
+/** Adapters that compute on the CPU spend most of a short run on compiling long kernels. */
+const software = { fewRows: 16, tileAcross: 8, tileRows: 4, tileTokens: 4 } as const;
+
+/** The constants that suit an adapter. */
+export function tuningOf(info: Pick<GpuInfo, "software">): Readonly<Record<string, number>> {
+  return info.software ? { ...defaults, ...software } : defaults;
+}
+
+/** What a context's constants say of matrices. */
+export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
+  const all = { ...defaults, ...tuning };
+  return {
+    fewRows: all.fewRows,
+    threads: all.threads,
+    rows: all.rows,
+    tile: {
+      across: all.tileAcross,
+      down: all.tileDown,
+      rows: all.tileRows,
+      tokens: all.tileTokens,
+    },
+  };
+}

@@ -1,0 +1,156 @@
+// Products of many rows. A workgroup computes a tile of DOWN * TOKENS rows of x by ACROSS * ROWS rows of the
+// weight, TOKENS by ROWS of them a thread; strips of both, STRIP elements long, lie in shared memory, the
+// weight's decoded. The next strip is read while this one is multiplied.
+//   SWIGLU    the first half of a tile's weight rows are gate rows, the second the up rows of the same results
+//   GROUPED   rows are listed by expert, in tiles: gathered from the tokens of slots; or, with SCATTER, already
+//             in the list's order and written to their slots
+#define THREADS (ACROSS * DOWN)
+#define TILE_ROWS (ACROSS * ROWS)
+#define TILE_TOKENS (DOWN * TOKENS)
+#ifdef SWIGLU
+#define RESULTS (TILE_ROWS / 2)
+#else
+#define RESULTS TILE_ROWS
+#endif
+#include "products.wgsl"
+
+#ifdef GROUPED
+// Expert, first entry of the list, number of entries.
+@group(0) @binding(4) var<storage, read> tiles: array<vec4u>;
+@group(0) @binding(5) var<storage, read> list: array<u32>;
+#endif
+
+#define STRIP 4
+#define VECTORS (PADDED / 4)
+#define STRIPS ((VECTORS + STRIP - 1) / STRIP)
+#define LINES (THREADS / STRIP)
+#define X_FILLS (TILE_TOKENS / LINES)
+#define WEIGHT_FILLS (TILE_ROWS / LINES)
+
+// A vector more than the strip: neighbouring rows begin in different banks.
+alias Line = array<vec4f, STRIP + 1>;
+var<workgroup> x_lines: array<Line, TILE_TOKENS>;
+var<workgroup> weight_lines: array<Line, TILE_ROWS>;
+
+struct Strip {
+  x: array<vec4f, X_FILLS>,
+  weight: array<vec4f, WEIGHT_FILLS>,
+}
+
+fn read_strip(
+  index: u32,
+  x_rows: array<u32, X_FILLS>,
+  weight_rows: array<u32, WEIGHT_FILLS>,
+) -> Strip {
+  var strip: Strip;
+#if VECTORS % STRIP == 0
+  let inside = index;
+#else
+  let inside = min(index, VECTORS - 1u);
+#endif
+#for FILL 0 X_FILLS
+#if VECTORS % STRIP == 0
+  strip.x[FILL] = x4(x_rows[FILL], inside);
+#else
+  strip.x[FILL] = select(vec4f(), x4(x_rows[FILL], inside), index < VECTORS);
+#endif
+#endfor
+#for FILL 0 WEIGHT_FILLS
+  strip.weight[FILL] = weight4(weight_rows[FILL], inside);
+#endfor
+  return strip;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let first = group.y * RESULTS;
+#ifdef GROUPED
+  let tile = tiles[group.x];
+  let start = tile.y;
+  let count = tile.z;
+  let matrix = tile.x * MATRIX_ROWS;
+  if (count == 0u) {
+    return;
+  }
+#else
+  let start = group.x * TILE_TOKENS;
+  let count = min(LIVE - start, TILE_TOKENS);
+  let matrix = 0u;
+#endif
+  let line = thread / STRIP;
+  let part = thread % STRIP;
+  var x_rows: array<u32, X_FILLS>;
+  var weight_rows: array<u32, WEIGHT_FILLS>;
+#for FILL 0 X_FILLS
+  x_rows[FILL] = x_row(start + min(line + FILL * LINES, count - 1u));
+#endfor
+#for FILL 0 WEIGHT_FILLS
+  weight_rows[FILL] = matrix + weight_row(first, line + FILL * LINES);
+#endfor
+
+  let across = thread % ACROSS;
+  let down = thread / ACROSS * TOKENS;
+  var sums: array<f32, TOKENS * ROWS>;
+  var next = read_strip(part, x_rows, weight_rows);
+  for (var strip = 1u; strip <= STRIPS; strip++) {
+#for FILL 0 X_FILLS
+    x_lines[line + FILL * LINES][part] = next.x[FILL];
+#endfor
+#for FILL 0 WEIGHT_FILLS
+    weight_lines[line + FILL * LINES][part] = next.weight[FILL];
+#endfor
+    workgroupBarrier();
+    next = read_strip(min(strip, STRIPS - 1u) * STRIP + part, x_rows, weight_rows);
+#for PART 0 STRIP
+    {
+      var weight: array<vec4f, ROWS>;
+#for ROW 0 ROWS
+      weight[ROW] = weight_lines[across + ROW * ACROSS][PART];
+#endfor
+#for TOKEN 0 TOKENS
+      {
+        let value = x_lines[down + TOKEN][PART];
+#for ROW 0 ROWS
+        sums[TOKEN * ROWS + ROW] = dot4(weight[ROW], value, sums[TOKEN * ROWS + ROW]);
+#endfor
+      }
+#endfor
+    }
+#endfor
+    workgroupBarrier();
+  }
+#for TOKEN 0 TOKENS
+  if (down + TOKEN < count) {
+    let row = out_row(start + down + TOKEN);
+#for ROW 0 RESULTS/ACROSS
+    if (first + across + ROW * ACROSS < N) {
+#ifdef SWIGLU
+      let value = silu(sums[TOKEN * ROWS + ROW]) * sums[TOKEN * ROWS + ROW + ROWS / 2];
+#else
+      let value = sums[TOKEN * ROWS + ROW];
+#endif
+      put(row, first + across + ROW * ACROSS, value);
+    }
+#endfor
+  }
+#endfor
+}
+
+fn x_row(entry: u32) -> u32 {
+#if defined(GROUPED) && !defined(SCATTER)
+  return list[entry] / SLOTS;
+#else
+  return entry;
+#endif
+}
+
+fn out_row(entry: u32) -> u32 {
+#ifdef SCATTER
+  return list[entry];
+#else
+  return entry;
+#endif
+}
