@@ -5,18 +5,18 @@ import type { Gpu, GpuOptions, WebGpuBackend } from "../../kernels/webgpu/mod.ts
 const adapter = await navigator.gpu?.requestAdapter();
 
 /**
- * Registers tests that need an adapter. Without one they fail in CI and are skipped elsewhere, with the reason
- * in the name.
+ * Whether there is an adapter, for tests that need one. Without it, a test of this name fails in CI and is skipped
+ * elsewhere, with the reason in the name.
  */
-export function withAdapter(name: string, register: () => void): void {
-  if (adapter) return register();
+export function withAdapter(name: string): boolean {
+  if (adapter) return true;
   const reason = "no WebGPU adapter (apt-get install mesa-vulkan-drivers)";
-  if (Deno.env.get("CI") !== "true") {
-    return Deno.test({ name: `${name} [skipped: ${reason}]`, ignore: true, fn: () => {} });
-  }
-  Deno.test(name, () => {
-    throw new Error(`Cannot run in CI: ${reason}`);
-  });
+  if (Deno.env.get("CI") === "true") {
+    Deno.test(name, () => {
+      throw new Error(`Cannot run in CI: ${reason}`);
+    });
+  } else Deno.test({ name: `${name} [skipped: ${reason}]`, ignore: true, fn: () => {} });
+  return false;
 }
 
 /** Registers one test with a GPU and a backend of its own. */
@@ -25,11 +25,11 @@ export function gpuTest(
   body: (backend: WebGpuBackend, gpu: Gpu) => Promise<void>,
   options: GpuOptions & { maxBytes?: number } = {},
 ): void {
-  withAdapter(name, () =>
-    Deno.test(name, async () => {
-      await using opened = await openBackend(options);
-      await body(opened.backend, opened.gpu);
-    }));
+  if (!withAdapter(name)) return;
+  Deno.test(name, async () => {
+    await using opened = await openBackend(options);
+    await body(opened.backend, opened.gpu);
+  });
 }
 
 /** A backend with a GPU of its own. */

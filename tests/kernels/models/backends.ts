@@ -2,16 +2,31 @@
 import type { Backend } from "../../../kernels/backend.ts";
 import { createReferenceBackend } from "../../../kernels/reference/mod.ts";
 import { createWasmBackend, createWasmThreads } from "../../../kernels/wasm/mod.ts";
+import { createWebGpuBackend, openGpu } from "../../../kernels/webgpu/mod.ts";
+import { withAdapter } from "../../support/gpu.ts";
 
 /** A kind of backend. */
 export interface TestedBackend {
-  readonly name: "reference" | "wasm";
+  readonly name: Backend["name"];
   /** Runs `body` with a way to make backends, and closes them all afterwards. */
   with(body: (create: () => Promise<Backend>) => Promise<void>): Promise<void>;
 }
 
-/** Both, the wasm backend on two threads. */
+const webgpu: TestedBackend = {
+  name: "webgpu",
+  with: async (body) => {
+    const gpu = await openGpu();
+    try {
+      await closing(body, () => Promise.resolve(createWebGpuBackend({ gpu })));
+    } finally {
+      await gpu.close();
+    }
+  },
+};
+
+/** All, the wasm backend on two threads; webgpu where there is an adapter. */
 export const testedBackends: readonly TestedBackend[] = [
+  ...(withAdapter("webgpu computes models") ? [webgpu] : []),
   {
     name: "reference",
     with: (body) => closing(body, () => Promise.resolve(createReferenceBackend())),

@@ -1,6 +1,6 @@
 /** Weights over the binding limit, split into buffers, compute what whole ones do. */
 import type { Backend, WeightDType } from "../../../kernels/backend.ts";
-import { openBackend, withAdapter } from "../../support/gpu.ts";
+import { gpuTest, openBackend } from "../../support/gpu.ts";
 import {
   activation,
   assertNear,
@@ -64,55 +64,41 @@ const computations: Readonly<Record<string, Compute>> = {
 for (const [name, compute] of Object.entries(computations)) {
   // A matrix of an expert is not cut: the limit holds a few of them.
   const shardBytes = name === "experts" ? 1_200_000 : SHARD_BYTES;
-  withAdapter(
-    `${name}() of weights in shards`,
-    () =>
-      Deno.test(`${name}() of weights in shards agrees with whole ones`, async () => {
-        await using whole = await openBackend();
-        await using cut = await openBackend({ shardBytes });
-        for (const dtype of dtypes) {
-          const expected = await compute(whole.backend, dtype);
-          assertNear(await compute(cut.backend, dtype), expected, dtype, 1e-6);
-        }
-      }),
-  );
+  gpuTest(`${name}() of weights in shards agrees with whole ones`, async (cut) => {
+    await using whole = await openBackend();
+    for (const dtype of dtypes) {
+      const expected = await compute(whole.backend, dtype);
+      assertNear(await compute(cut, dtype), expected, dtype, 1e-6);
+    }
+  }, { shardBytes });
 }
 
-withAdapter(
-  "load() of weights in shards",
-  () =>
-    Deno.test("load() fills shards whose rows are not whole words, in pieces of any size", async () => {
-      await using opened = await openBackend({ shardBytes: 300 });
-      const { backend } = opened;
-      const shape = [41, 7];
-      const bytes = new Uint8Array(Float16Array.from(new Random(5).floats(41 * 7)).buffer);
-      const table = backend.tensor({ label: "table", dtype: "f16", shape });
-      for (let from = 0, piece = 1; from < bytes.length; from += piece++) {
-        const length = Math.min(piece, bytes.length - from);
-        backend.load(table, from, length, (into, offset) => {
-          into.set(bytes.subarray(from + offset, from + offset + into.length));
-        });
-      }
-      const ids = integers(backend, [41], [...Array(41).keys()], "tokens");
-      const out = activation(backend, [41, 7]);
-      const program = backend.record("embed", (r) => r.embed(out, table, ids));
-      await backend.run(program, { tokens: 41, samples: 0 });
-      const expected = Float32Array.from(new Float16Array(bytes.buffer));
-      assertSame(await floats(backend, out, 41 * 7), expected, "rows");
-    }),
+gpuTest(
+  "load() fills shards whose rows are not whole words, in pieces of any size",
+  async (backend) => {
+    const bytes = new Uint8Array(Float16Array.from(new Random(5).floats(41 * 7)).buffer);
+    const table = backend.tensor({ label: "table", dtype: "f16", shape: [41, 7] });
+    for (let from = 0, piece = 1; from < bytes.length; from += piece++) {
+      const length = Math.min(piece, bytes.length - from);
+      backend.load(table, from, length, (into, offset) => {
+        into.set(bytes.subarray(from + offset, from + offset + into.length));
+      });
+    }
+    const ids = integers(backend, [41], [...Array(41).keys()], "tokens");
+    const out = activation(backend, [41, 7]);
+    const program = backend.record("embed", (r) => r.embed(out, table, ids));
+    await backend.run(program, { tokens: 41, samples: 0 });
+    const expected = Float32Array.from(new Float16Array(bytes.buffer));
+    assertSame(await floats(backend, out, 41 * 7), expected, "rows");
+  },
+  { shardBytes: 300 },
 );
 
-withAdapter(
-  "read() of a tensor in shards",
-  () =>
-    Deno.test("write() and read() move a tensor in shards", async () => {
-      await using opened = await openBackend({ shardBytes: 64 });
-      const { backend } = opened;
-      const tensor = backend.tensor({ label: "w", dtype: "f32", shape: [10, 5] });
-      const values = new Random(6).floats(50);
-      backend.write(tensor, values.subarray(0, 33));
-      backend.write(tensor, values.subarray(33), 33);
-      assertSame(await floats(backend, tensor, 50), values, "values");
-      assertSame(await floats(backend, tensor, 17), values.subarray(0, 17), "leading values");
-    }),
-);
+gpuTest("write() and read() move a tensor in shards", async (backend) => {
+  const tensor = backend.tensor({ label: "w", dtype: "f32", shape: [10, 5] });
+  const values = new Random(6).floats(50);
+  backend.write(tensor, values.subarray(0, 33));
+  backend.write(tensor, values.subarray(33), 33);
+  assertSame(await floats(backend, tensor, 50), values, "values");
+  assertSame(await floats(backend, tensor, 17), values.subarray(0, 17), "leading values");
+}, { shardBytes: 64 });
