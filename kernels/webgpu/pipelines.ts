@@ -56,7 +56,7 @@ export class Pipelines {
       pipeline: device.createComputePipeline({
         label,
         layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module: device.createShaderModule({ label, code }), entryPoint: "main" },
+        compute: { module: device.createShaderModule({ code }), entryPoint: "main" },
       }),
     }));
   }

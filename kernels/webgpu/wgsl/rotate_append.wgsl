@@ -38,12 +38,12 @@ fn cached_at(token: u32, kv_head: u32) -> u32 {
 }
 
 // Element i of the head that starts at `from`: pairs (i, i + HALF) turn by the position's angles.
-fn rotated(from: u32, i: u32, position: u32) -> f32 {
+fn rotated(first_element: u32, i: u32, position: u32) -> f32 {
   let pair = i % HALF;
   let c = table[position * HEAD_DIM + pair];
   let s = table[position * HEAD_DIM + HALF + pair];
-  let other = normed[from + (i + HALF) % HEAD_DIM];
-  return normed[from + i] * c + select(other, -other, i < HALF) * s;
+  let other = normed[first_element + (i + HALF) % HEAD_DIM];
+  return normed[first_element + i] * c + select(other, -other, i < HALF) * s;
 }
 
 fn pack(pair: vec2f) -> PAIR {
@@ -93,11 +93,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   workgroupBarrier();
   let position = positions[token];
   for (var i = 2u * lane; i < length; i += 2u * GROUP) {
-    let from = i / HEAD_DIM * HEAD_DIM;
+    let head_start = i / HEAD_DIM * HEAD_DIM;
     let inner = i % HEAD_DIM;
     var pair = vec2f(normed[i], normed[i + 1u]);
     if (!is_value) {
-      pair = vec2f(rotated(from, inner, position), rotated(from, inner + 1u, position));
+      pair = vec2f(rotated(head_start, inner, position), rotated(head_start, inner + 1u, position));
     }
     if (is_query) {
       qkv[start + i] = pair.x;
