@@ -16,6 +16,7 @@ import { KernelError } from "../errors.ts";
 import type { PlanContext } from "./dispatch.ts";
 import { type Gpu, opened, type OpenGpu } from "./gpu.ts";
 import { Memory } from "./memory.ts";
+import { tuningOf } from "./plans/tuning.ts";
 import { planSeal } from "./plans/weights.ts";
 import { type DispatchProfile, profile } from "./profile.ts";
 import { DeviceProgram, type ProgramParts } from "./program.ts";
@@ -30,6 +31,8 @@ export interface WebGpuBackendOptions {
   readonly gpu: Gpu;
   /** Most bytes to allocate; by default as many as the driver gives, which WebGPU does not tell. */
   readonly maxBytes?: number;
+  /** Constants of kernels that replace those for its adapter; `plans/tuning.ts` names them. */
+  readonly tuning?: Readonly<Record<string, number>>;
 }
 
 /** What a backend asked of its GPU so far, for benches. */
@@ -59,7 +62,7 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): WebGpuBacken
   if (!(maxBytes > 0)) {
     throw new KernelError("InvalidArgument", `Cannot make a backend with maxBytes: ${maxBytes}`);
   }
-  return new DeviceBackend(opened(options.gpu), maxBytes);
+  return new DeviceBackend(opened(options.gpu), maxBytes, options.tuning);
 }
 
 class DeviceBackend implements WebGpuBackend, Arena {
@@ -68,7 +71,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   readonly device: GPUDevice;
   readonly subgroups: boolean;
   readonly f16: boolean;
-  readonly tuning: PlanContext["tuning"] = {};
+  readonly tuning: PlanContext["tuning"];
   readonly #gpu: OpenGpu;
   readonly #memory: Memory;
   readonly #upload: Upload;
@@ -78,12 +81,13 @@ class DeviceBackend implements WebGpuBackend, Arena {
   #last: DeviceProgram | undefined;
   #closed = false;
 
-  constructor(gpu: OpenGpu, maxBytes: number) {
+  constructor(gpu: OpenGpu, maxBytes: number, tuning: PlanContext["tuning"] = {}) {
     const { device, faults, subgroups, f16 } = gpu;
     this.#gpu = gpu;
     this.device = device;
     this.subgroups = subgroups;
     this.f16 = f16;
+    this.tuning = { ...tuningOf(gpu.info), ...tuning };
     this.#memory = new Memory(device, faults, maxBytes);
     this.#upload = new Upload(device.queue);
     this.#readback = new Readback(gpu, this.#memory);

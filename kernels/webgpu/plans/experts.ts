@@ -1,7 +1,76 @@
-import { KernelError } from "../../errors.ts";
-import type { Dispatch, PlanContext } from "../dispatch.ts";
+import type { ExpertChoice, ExpertWeights } from "../../backend.ts";
+import type { Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
+import { planGrouped } from "./experts_grouped.ts";
+import { expertProducts, type Experts } from "./experts_products.ts";
+import { planStreamed } from "./linear_products.ts";
+import { type LiveRows, liveRows, part, read, single, times, within } from "./operands.ts";
+import { matrixTuning } from "./tuning.ts";
 
-/** Placeholder of the host's skeleton. */
-export function planExperts(_context: PlanContext, ..._rest: readonly unknown[]): Dispatch[] {
-  throw new KernelError("Unsupported", "Cannot record on webgpu: experts");
+/**
+ * `out += Σ weight · down(silu(gate x) * up x)` over a token's chosen experts. Few slots, which are choices of
+ * tokens, are taken one by one; from where experts have slots in common on, these are grouped by expert.
+ */
+export function planExperts(
+  context: PlanContext,
+  out: GpuTensor,
+  x: GpuTensor,
+  choice: ExpertChoice,
+  { first, count, gateUp, down }: ExpertWeights,
+): Dispatch[] {
+  const experts: Experts = {
+    out,
+    x,
+    gateUp: context.resolve(gateUp),
+    down: context.resolve(down),
+    chosen: single(context.resolve(choice.experts)),
+    masses: single(context.resolve(choice.weights)),
+    topK: choice.experts.shape[1]!,
+    first,
+    count,
+  };
+  const tokens = liveRows(x);
+  const { groupedRows, tiledRows } = matrixTuning(context);
+  const tokensOf = (rows: number) => Math.max(2, Math.ceil(rows * count / experts.topK));
+  const [grouped, tiled] = [tokensOf(groupedRows), tokensOf(tiledRows)];
+  return [
+    { from: 1, to: grouped - 1, plan: planSingle },
+    { from: grouped, to: tiled - 1, plan: planGrouped },
+    { from: Math.max(grouped, tiled), to: tokens.capacity, plan: planGrouped },
+  ].flatMap(({ from, to, plan }, i) => {
+    const last = Math.min(to, tokens.capacity);
+    if (from > last) return [];
+    const dispatches = plan(context, experts, part(tokens, 0, last), i === 2);
+    return dispatches.map((dispatch) => within(tokens, from, last, dispatch));
+  });
+}
+
+/** A row of workgroups for each slot, then one for each token that sums up its slots. */
+function planSingle(context: PlanContext, experts: Experts, tokens: LiveRows): Dispatch[] {
+  const { out, x, gateUp, down, chosen, masses, topK, first } = experts;
+  const [, dim, ffn] = down.shape as [number, number, number];
+  const slots = times(tokens, topK);
+  const inner = { buffer: context.scratch("experts, inner", 4 * slots.capacity * ffn) };
+  const gated = expertProducts(experts, gateUp, first, tokens, {
+    label: `experts ${gateUp.label}`,
+    rows: slots,
+    x: { buffer: single(x) },
+    out: inner,
+    width: ffn,
+    results: ffn,
+    swiglu: true,
+    defines: { SINGLE: true },
+    bindings: [read({ buffer: chosen })],
+  });
+  const summed = expertProducts(experts, down, first, tokens, {
+    label: `experts ${down.label}`,
+    rows: tokens,
+    x: inner,
+    out: { buffer: single(out) },
+    width: dim,
+    results: dim,
+    add: true,
+    defines: { COMBINE: true },
+    bindings: [read({ buffer: chosen }), read({ buffer: masses })],
+  });
+  return [...gated, ...summed].map((product) => planStreamed(context, product, 1));
 }

@@ -16,10 +16,10 @@ export function planLinear(
     planProduct(context, {
       label: `linear ${weight.label}`,
       rows: liveRows(x),
-      x: single(x),
+      x: { buffer: single(x) },
       weight,
       weights: buffer,
-      out: single(out),
+      out: { buffer: single(out) },
       width: out.shape[1]!,
       column: column + first,
       results: count,

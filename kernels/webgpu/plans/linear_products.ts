@@ -1,28 +1,28 @@
 /** Products of activations with a weight, by the kernel that suits the number of live rows. */
-import type { WeightDType } from "../../backend.ts";
+import type { Counts, WeightDType } from "../../backend.ts";
 import type { Binding, Cost, Defines, Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
-import { type LiveRows, read, within, write } from "./operands.ts";
-import { type MatrixTuning, matrixTuning, type Tile } from "./tuning.ts";
+import { type LiveRows, type Range, read, within, write } from "./operands.ts";
+import { matrixTuning, type Tile } from "./tuning.ts";
 import { paddedElements, rowBytes, unitsOf, weightDefines } from "./weights.ts";
 
 /** `out[r, column + i] = x[r] · weight[i]`, or `silu(x[r] · gate[i]) * (x[r] · up[i])`. */
 export interface Product {
   /** The operation, in messages and profiles. */
   readonly label: string;
-  /** Rows of `x` and `out`. */
+  /** Rows of `out`. */
   readonly rows: LiveRows;
   /** f32, as wide as the weight's rows. */
-  readonly x: GPUBuffer;
+  readonly x: Range;
   /** What the weight is. */
   readonly weight: GpuTensor;
   /** Its rows to multiply by. */
   readonly weights: GPUBuffer;
   /** f32 rows of `width`. */
-  readonly out: GPUBuffer;
+  readonly out: Range;
   /** Elements of a row of `out`. */
   readonly width: number;
-  /** First of them to write. */
-  readonly column: number;
+  /** First of them to write; absent = 0. */
+  readonly column?: number;
   /** How many to write. */
   readonly results: number;
   /** Whether the weight has as many gate rows, then up rows, as there are results. */
@@ -31,99 +31,95 @@ export interface Product {
   readonly add?: boolean;
   /** Added to each row: f32, from element `first` on. */
   readonly bias?: { readonly buffer: GPUBuffer; readonly first: number };
+  /** Where rows have weights of their own. */
+  readonly experts?: ProductExperts;
 }
 
-/** Rows of x that a workgroup of the kernel for few rows takes at once. */
-const TOKENS = [1, 4, 8] as const;
-/** The largest sum of rows by tokens that such a workgroup keeps. */
-const MAX_GROUPS_X = 65535;
+/** What `products.wgsl` needs beside the rest where rows have weights of their own. */
+export interface ProductExperts {
+  /** Which rows have which. */
+  readonly defines: Defines;
+  /** Bindings from 4 on. */
+  readonly bindings: readonly Binding[];
+  /** Tiles of at most `tile` rows; absent = as if all rows had the same weight. */
+  readonly tiles?: (counts: Counts, tile: number) => number;
+  /** Bytes of weights that are read. */
+  readonly weightBytes: (counts: Counts) => number;
+}
+
+/** Rows that a workgroup of the kernel for few rows takes at once. */
+const TILES = [1, 4, 8] as const;
+const MAX_GROUPS = 65535;
 
 /** Dispatches of which each run uses one. */
 export function planProduct(context: PlanContext, product: Product): Dispatch[] {
-  const tuning = matrixTuning(context);
+  const { fewRows, tile } = matrixTuning(context);
   const { capacity } = product.rows;
-  const few = Math.min(capacity, tuning.fewRows);
-  const dispatches = TOKENS.flatMap((tokens, i) => {
-    const from = i === 0 ? 1 : TOKENS[i - 1]! + 1;
-    const to = i === TOKENS.length - 1 ? few : Math.min(few, tokens);
-    return from > to ? [] : [within(product.rows, from, to, gemv(context, product, tokens))];
+  const few = Math.min(capacity, fewRows);
+  const streamed = TILES.flatMap((most, i) => {
+    const from = (TILES[i - 1] ?? 0) + 1;
+    const to = i === TILES.length - 1 ? few : Math.min(few, most);
+    return from > to ? [] : [within(product.rows, from, to, planStreamed(context, product, most))];
   });
-  if (capacity <= few) return dispatches;
-  return [
-    ...dispatches,
-    within(product.rows, few + 1, capacity, gemm(product, tuning.tile)),
-  ];
+  if (capacity <= few) return streamed;
+  return [...streamed, within(product.rows, few + 1, capacity, planTiled(product, tile))];
 }
 
-function gemv(context: PlanContext, product: Product, tokens: number): Dispatch {
-  const { rows, results, swiglu = false } = product;
-  const shape = gemvShape(context, product, tokens);
-  const each = swiglu ? shape.rows / 2 : shape.rows;
-  return {
-    label: product.label,
-    kernel: "gemv",
-    defines: {
-      ...productDefines(product),
-      SUBGROUPS: context.subgroups,
-      THREADS: shape.threads,
-      ROWS: shape.rows,
-      TOKENS: tokens,
-    },
-    bindings: productBindings(product),
-    grid: (counts, into) => {
-      into[0] = Math.ceil(rows.count(counts) / tokens);
-      into[1] = Math.ceil(results / each);
-      into[2] = 1;
-    },
-    cost: (counts) => productCost(product, rows.count(counts)),
-  };
+/** A product in which every workgroup streams some rows of the weight past a tile of rows of x. */
+export function planStreamed(context: PlanContext, product: Product, tile: number): Dispatch {
+  const { threads, rows } = streamShape(context, product, tile);
+  const defines = { SUBGROUPS: context.subgroups, THREADS: threads, ROWS: rows, TOKENS: tile };
+  return plan(product, "gemv", defines, tile, rows);
+}
+
+/** A product in tiles of rows of x by rows of the weight. */
+export function planTiled(product: Product, { across, down, rows, tokens }: Tile): Dispatch {
+  const defines = { ACROSS: across, DOWN: down, ROWS: rows, TOKENS: tokens };
+  return plan(product, "gemm", defines, down * tokens, across * rows);
 }
 
 /** Threads of a workgroup, and rows of the weight that it takes. */
-export function gemvShape(
+function streamShape(
   context: PlanContext,
-  { weight, results, swiglu = false }: Pick<Product, "weight" | "results" | "swiglu">,
-  tokens: number,
+  { weight, results, swiglu = false }: Product,
+  tile: number,
 ): { readonly threads: number; readonly rows: number } {
   const tuning = matrixTuning(context);
   const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
   const threads = Math.min(tuning.threads, Math.max(32, 2 ** Math.ceil(Math.log2(units))));
-  let rows = swiglu ? Math.max(2, tuning.rows) : tuning.rows;
-  while (
-    !context.subgroups && rows > 2 &&
-    4 * threads * rows * tokens > context.device.limits.maxComputeWorkgroupStorageSize
-  ) {
-    rows /= 2;
-  }
-  while (results * (swiglu ? 2 : 1) / rows > MAX_GROUPS_X) rows *= 2;
+  const shared = context.device.limits.maxComputeWorkgroupStorageSize;
+  let { rows } = tuning;
+  while (!context.subgroups && rows > 2 && 4 * threads * rows * tile > shared) rows /= 2;
+  while (results * (swiglu ? 2 : 1) / rows > MAX_GROUPS) rows *= 2;
   return { threads, rows };
 }
 
-function gemm(product: Product, tile: Tile): Dispatch {
-  const { rows, results, swiglu = false } = product;
-  const each = tile.across * tile.rows / (swiglu ? 2 : 1);
+function plan(
+  product: Product,
+  kernel: string,
+  defines: Defines,
+  tile: number,
+  weightRows: number,
+): Dispatch {
+  const { label, rows, results, swiglu = false, experts } = product;
+  const groups = Math.ceil(results / (swiglu ? weightRows / 2 : weightRows));
+  const tiles = experts?.tiles ?? ((counts: Counts) => Math.ceil(rows.count(counts) / tile));
   return {
-    label: product.label,
-    kernel: "gemm",
-    defines: { ...productDefines(product), ...tileDefines(tile) },
+    label,
+    kernel,
+    defines: { ...productDefines(product), ...defines },
     bindings: productBindings(product),
     grid: (counts, into) => {
-      into[0] = Math.ceil(rows.count(counts) / (tile.down * tile.tokens));
-      into[1] = Math.ceil(results / each);
+      into[0] = tiles(counts, tile);
+      into[1] = groups;
       into[2] = 1;
     },
-    cost: (counts) => productCost(product, rows.count(counts)),
+    cost: (counts) => productCost(product, counts),
   };
 }
 
-/** What `gemm.wgsl` needs to know of a tile. */
-export function tileDefines({ across, down, rows, tokens }: Tile): Defines {
-  return { ACROSS: across, DOWN: down, ROWS: rows, TOKENS: tokens };
-}
-
-/** What `products.wgsl` needs to know of a product. */
-export function productDefines(product: Product): Defines {
-  const { weight, rows, width, column, results, swiglu = false, add = false, bias } = product;
+function productDefines(product: Product): Defines {
+  const { weight, rows, width, column = 0, results, swiglu = false, add = false, bias } = product;
   return {
     ...weightDefines(weight),
     PADDED: paddedElements(weight.dtype as WeightDType, weight.shape.at(-1)!),
@@ -134,19 +130,28 @@ export function productDefines(product: Product): Defines {
     SWIGLU: swiglu,
     ADD: add,
     ...(bias && { BIAS: true, BIAS_FIRST: bias.first }),
+    ...product.experts?.defines,
   };
 }
 
-function productBindings({ weights, x, out, bias }: Product): Binding[] {
-  return [read(weights), read(x), write(out), ...(bias ? [read(bias.buffer)] : [])];
+function productBindings({ weights, x, out, bias, experts }: Product): Binding[] {
+  return [
+    read({ buffer: weights }),
+    read(x),
+    write(out),
+    ...(bias ? [read(bias)] : []),
+    ...(experts?.bindings ?? []),
+  ];
 }
 
-function productCost({ weight, results, swiglu, add }: Product, rows: number): Cost {
+function productCost(product: Product, counts: Counts): Cost {
+  const { weight, rows, results, swiglu = false, add = false, experts } = product;
   const k = weight.shape.at(-1)!;
   const weightRows = results * (swiglu ? 2 : 1);
+  const weightBytes = weightRows * rowBytes(weight.dtype as WeightDType, k);
+  const live = rows.count(counts);
   return {
-    bytes: weightRows * rowBytes(weight.dtype as WeightDType, k) +
-      4 * rows * (k + results * (add ? 2 : 1)),
-    flops: 2 * rows * weightRows * k,
+    bytes: (experts?.weightBytes(counts) ?? weightBytes) + 4 * live * (k + results * (add ? 2 : 1)),
+    flops: 2 * live * weightRows * k,
   };
 }

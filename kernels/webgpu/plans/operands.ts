@@ -13,14 +13,29 @@ export interface LiveRows {
   readonly count: (counts: Counts) => number;
 }
 
-/** The live rows of an activation, each `times` over. */
-export function liveRows({ rows, shape }: GpuTensor, times = 1): LiveRows {
-  const capacity = shape[0]! * times;
+/** The live rows of an activation. */
+export function liveRows({ rows, shape }: GpuTensor): LiveRows {
+  const capacity = shape[0]!;
   if (!rows) return { wgsl: `${capacity}u`, capacity, count: () => capacity };
+  return { wgsl: `step.${rows}`, capacity, count: (counts) => counts[rows] };
+}
+
+/** Rows of which each of `rows` has `each`. */
+export function times(rows: LiveRows, each: number): LiveRows {
   return {
-    wgsl: times === 1 ? `step.${rows}` : `(step.${rows} * ${times}u)`,
+    wgsl: `(${rows.wgsl} * ${each}u)`,
+    capacity: rows.capacity * each,
+    count: (counts) => rows.count(counts) * each,
+  };
+}
+
+/** Those of `rows` from `first` on, at most `most`. */
+export function part(rows: LiveRows, first: number, most: number): LiveRows {
+  const capacity = Math.min(most, rows.capacity - first);
+  return {
+    wgsl: `min(max(${rows.wgsl}, ${first}u) - ${first}u, ${capacity}u)`,
     capacity,
-    count: (counts) => counts[rows] * times,
+    count: (counts) => Math.min(Math.max(rows.count(counts) - first, 0), capacity),
   };
 }
 
@@ -31,14 +46,17 @@ export function single({ label, shards }: GpuTensor): GPUBuffer {
   throw new KernelError("Unsupported", `Cannot bind ${label} at once, buffers: ${shards.length}`);
 }
 
-/** Binds a buffer for reading. */
-export function read(buffer: GPUBuffer): Binding {
-  return { buffer, access: "read" };
+/** Part of a buffer. */
+export type Range = Omit<Binding, "access">;
+
+/** Binds for reading. */
+export function read(range: Range): Binding {
+  return { ...range, access: "read" };
 }
 
-/** Binds a buffer for reading and writing. */
-export function write(buffer: GPUBuffer): Binding {
-  return { buffer, access: "write" };
+/** Binds for reading and writing. */
+export function write(range: Range): Binding {
+  return { ...range, access: "write" };
 }
 
 /** A dispatch that does nothing unless `from` to `to` of `rows` are live. */

@@ -16,45 +16,37 @@ export function planSwiglu(
   const product = {
     label: `swiglu ${gateUp.label}`,
     rows: liveRows(x),
-    x: single(x),
+    x: { buffer: single(x) },
     weight: gateUp,
   };
   if (gateUp.shards.length === 1) {
-    return planProduct(context, {
-      ...product,
-      weights: single(gateUp),
-      out: single(out),
-      width: ffn,
-      column: 0,
-      results: ffn,
-      swiglu: true,
-    });
+    const weights = single(gateUp);
+    const outputs = { out: { buffer: single(out) }, width: ffn, results: ffn };
+    return planProduct(context, { ...product, ...outputs, weights, swiglu: true });
   }
-  const both = context.scratch("gate and up", 8 * out.shape[0]! * ffn);
-  return [
-    ...gateUp.shards.flatMap(({ buffer, first, count }) =>
-      planProduct(context, {
-        ...product,
-        weights: buffer,
-        out: both,
-        width: 2 * ffn,
-        column: first,
-        results: count,
-      })
-    ),
-    gate(out, both),
-  ];
+  const both = { buffer: context.scratch("gate and up", 8 * out.shape[0]! * ffn) };
+  const halves = gateUp.shards.flatMap(({ buffer, first, count }) =>
+    planProduct(context, {
+      ...product,
+      weights: buffer,
+      out: both,
+      width: 2 * ffn,
+      column: first,
+      results: count,
+    })
+  );
+  return [...halves, planGate(out, both.buffer)];
 }
 
 /** `out = silu(gate) * up`. */
-function gate(out: GpuTensor, both: GPUBuffer): Dispatch {
+function planGate(out: GpuTensor, both: GPUBuffer): Dispatch {
   const ffn = out.shape[1]!;
   const rows = liveRows(out);
   return {
     label: "swiglu",
     kernel: "swiglu_gate",
     defines: { GROUP, LIVE: rows.wgsl, FFN: ffn },
-    bindings: [write(single(out)), read(both)],
+    bindings: [write({ buffer: single(out) }), read({ buffer: both })],
     grid: (counts, into) => fold(into, Math.ceil(rows.count(counts) * ffn / GROUP)),
     cost: (counts) => ({
       bytes: 12 * rows.count(counts) * ffn,

@@ -24,6 +24,10 @@ export interface MatrixTuning {
   readonly rows: number;
   /** The tile of many rows. */
   readonly tile: Tile;
+  /** Rows an expert gets on average from which on they are grouped. */
+  readonly groupedRows: number;
+  /** Rows an expert gets on average from which on their groups are multiplied in tiles. */
+  readonly tiledRows: number;
 }
 
 /** Names of {@link PlanContext.tuning} and what they are where it does not say. */
@@ -35,10 +39,12 @@ const defaults = {
   tileDown: 8,
   tileRows: 8,
   tileTokens: 8,
+  groupedRows: 1,
+  tiledRows: 32,
 } as const;
 
 /** Adapters that compute on the CPU spend most of a short run on compiling long kernels. */
-const software = { fewRows: 16, tileAcross: 8, tileRows: 4, tileTokens: 4 } as const;
+const software = { fewRows: 16, tileAcross: 8, tileRows: 4, tileTokens: 4, tiledRows: 4 } as const;
 
 /** The constants that suit an adapter. */
 export function tuningOf(info: Pick<GpuInfo, "software">): Readonly<Record<string, number>> {
@@ -58,5 +64,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
       rows: all.tileRows,
       tokens: all.tileTokens,
     },
+    groupedRows: all.groupedRows,
+    tiledRows: all.tiledRows,
   };
 }

@@ -2,11 +2,9 @@
 // weight, TOKENS by ROWS of them a thread; strips of both, STRIP elements long, lie in shared memory, the
 // weight's decoded. The next strip is read while this one is multiplied.
 //   SWIGLU    the first half of a tile's weight rows are gate rows, the second the up rows of the same results
-//   GROUPED   rows are listed by expert, in tiles: gathered from the tokens of slots; or, with SCATTER, already
-//             in the list's order and written to their slots
 #define THREADS (ACROSS * DOWN)
 #define TILE_ROWS (ACROSS * ROWS)
-#define TILE_TOKENS (DOWN * TOKENS)
+#define TILE (DOWN * TOKENS)
 #ifdef SWIGLU
 #define RESULTS (TILE_ROWS / 2)
 #else
@@ -14,22 +12,16 @@
 #endif
 #include "products.wgsl"
 
-#ifdef GROUPED
-// Expert, first entry of the list, number of entries.
-@group(0) @binding(4) var<storage, read> tiles: array<vec4u>;
-@group(0) @binding(5) var<storage, read> list: array<u32>;
-#endif
-
 #define STRIP 4
 #define VECTORS (PADDED / 4)
 #define STRIPS ((VECTORS + STRIP - 1) / STRIP)
 #define LINES (THREADS / STRIP)
-#define X_FILLS (TILE_TOKENS / LINES)
+#define X_FILLS (TILE / LINES)
 #define WEIGHT_FILLS (TILE_ROWS / LINES)
 
 // A vector more than the strip: neighbouring rows begin in different banks.
 alias Line = array<vec4f, STRIP + 1>;
-var<workgroup> x_lines: array<Line, TILE_TOKENS>;
+var<workgroup> x_lines: array<Line, TILE>;
 var<workgroup> weight_lines: array<Line, TILE_ROWS>;
 
 struct Strip {
@@ -67,28 +59,19 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let first = group.y * RESULTS;
-#ifdef GROUPED
-  let tile = tiles[group.x];
-  let start = tile.y;
-  let count = tile.z;
-  let matrix = tile.x * MATRIX_ROWS;
-  if (count == 0u) {
+  let tile = tile_at(group.x);
+  if (tile.count == 0u) {
     return;
   }
-#else
-  let start = group.x * TILE_TOKENS;
-  let count = min(LIVE - start, TILE_TOKENS);
-  let matrix = 0u;
-#endif
   let line = thread / STRIP;
   let part = thread % STRIP;
   var x_rows: array<u32, X_FILLS>;
   var weight_rows: array<u32, WEIGHT_FILLS>;
 #for FILL 0 X_FILLS
-  x_rows[FILL] = x_row(start + min(line + FILL * LINES, count - 1u));
+  x_rows[FILL] = x_row(tile.start + min(line + FILL * LINES, tile.count - 1u));
 #endfor
 #for FILL 0 WEIGHT_FILLS
-  weight_rows[FILL] = matrix + weight_row(first, line + FILL * LINES);
+  weight_rows[FILL] = tile.matrix + weight_row(first, line + FILL * LINES);
 #endfor
 
   let across = thread % ACROSS;
@@ -123,8 +106,8 @@ fn main(
     workgroupBarrier();
   }
 #for TOKEN 0 TOKENS
-  if (down + TOKEN < count) {
-    let row = out_row(start + down + TOKEN);
+  if (down + TOKEN < tile.count) {
+    let row = out_row(tile.start + down + TOKEN);
 #for ROW 0 RESULTS/ACROSS
     if (first + across + ROW * ACROSS < N) {
 #ifdef SWIGLU
@@ -137,20 +120,4 @@ fn main(
 #endfor
   }
 #endfor
-}
-
-fn x_row(entry: u32) -> u32 {
-#if defined(GROUPED) && !defined(SCATTER)
-  return list[entry] / SLOTS;
-#else
-  return entry;
-#endif
-}
-
-fn out_row(entry: u32) -> u32 {
-#ifdef SCATTER
-  return list[entry];
-#else
-  return entry;
-#endif
 }

@@ -1,9 +1,9 @@
 // Products of few rows. A workgroup multiplies ROWS rows of the weight by TOKENS rows of x; its threads share
 // out the units of the rows, then add up. Every weight is read once for all TOKENS.
-//   SWIGLU          half of the ROWS are gate rows, half the up rows of the same results
-//   SLOTS           x · expert for one slot, a token's choice of an expert, a workgroup
-//   SLOTS, COMBINE  the weighted sum over the slots of one token, whose rows of x they are
+//   SWIGLU    half of the ROWS are gate rows, half the up rows of the same results
+//   COMBINE   a row's results are sums over its slots, whose rows of x these are, each with its expert's weight
 enable subgroups;
+#define TILE TOKENS
 #ifdef SWIGLU
 #define RESULTS (ROWS / 2)
 #else
@@ -11,9 +11,6 @@ enable subgroups;
 #endif
 #include "products.wgsl"
 
-#ifdef SLOTS
-@group(0) @binding(4) var<storage, read> chosen: array<u32>;
-#endif
 #ifdef COMBINE
 @group(0) @binding(5) var<storage, read> masses: array<f32>;
 #endif
@@ -36,21 +33,20 @@ fn main(
 #endif
 ) {
   let first = group.y * RESULTS;
-  let token = group.x * TOKENS;
-#if defined(SLOTS) && !defined(COMBINE)
-  let expert = chosen[token] - FIRST_EXPERT;
-  if (expert >= EXPERTS) {
+  let tile = tile_at(group.x);
+  if (tile.count == 0u) {
     return;
   }
-  let matrix = expert * MATRIX_ROWS;
-#elif !defined(SLOTS)
-  let matrix = 0u;
-#endif
+  var x_rows: array<u32, TOKENS>;
+#for TOKEN 0 TOKENS
+  x_rows[TOKEN] = x_row(tile.start + min(TOKEN, tile.count - 1u));
+#endfor
   var sums: array<f32, ROWS * TOKENS>;
 #ifdef COMBINE
+  // Units of all slots at once: one slot's may be fewer than there are threads.
   for (var i = thread; i < SLOTS * UNITS; i += THREADS) {
     let unit = i % UNITS;
-    let slot = token * SLOTS + i / UNITS;
+    let slot = tile.start * SLOTS + i / UNITS;
     let expert = chosen[slot] - FIRST_EXPERT;
     if (expert >= EXPERTS) {
       continue;
@@ -59,6 +55,7 @@ fn main(
     let mass = masses[slot];
 #else
   for (var unit = thread; unit < UNITS; unit += THREADS) {
+    let matrix = tile.matrix;
 #endif
     var units: array<Unit, ROWS>;
 #for ROW 0 ROWS
@@ -74,12 +71,8 @@ fn main(
       {
 #ifdef COMBINE
         let value = mass * x4(slot, part_index(unit, PART));
-#elif defined(SLOTS)
-        let value = x4(token / SLOTS, part_index(unit, PART));
-#elif TOKENS == 1
-        let value = x4(token, part_index(unit, PART));
 #else
-        let value = x4(min(token + TOKEN, LIVE - 1u), part_index(unit, PART));
+        let value = x4(x_rows[TOKEN], part_index(unit, PART));
 #endif
 #for ROW 0 ROWS
         sums[ROW * TOKENS + TOKEN] = dot4(decoded[ROW], value, sums[ROW * TOKENS + TOKEN]);
@@ -108,10 +101,11 @@ fn main(
 #endif
   workgroupBarrier();
   let result = first + thread / TOKENS;
-  let row = token + thread % TOKENS;
-  if (thread >= RESULTS * TOKENS || result >= N || row >= LIVE) {
+  let token = thread % TOKENS;
+  if (thread >= RESULTS * TOKENS || result >= N || token >= tile.count) {
     return;
   }
+  let row = out_row(tile.start + token);
 #ifdef SWIGLU
   put(row, result, silu(total(thread, partials)) * total(thread + RESULTS * TOKENS, partials));
 #else
