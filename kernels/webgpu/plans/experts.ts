@@ -69,7 +69,8 @@ function planSingle(context: PlanContext, experts: Experts, tokens: LiveRows): D
     width: dim,
     results: dim,
     add: true,
-    defines: { COMBINE: true },
+    defines: {},
+    combines: true,
     bindings: [read({ buffer: chosen }), read({ buffer: masses })],
   });
   return [...gated, ...summed].map((product) => planStreamed(context, product, 1));

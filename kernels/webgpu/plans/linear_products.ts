@@ -39,6 +39,8 @@ export interface Product {
 export interface ProductExperts {
   /** Which rows have which. */
   readonly defines: Defines;
+  /** Whether results are sums over several rows of `x`. */
+  readonly combines?: boolean;
   /** Bindings from 4 on. */
   readonly bindings: readonly Binding[];
   /** Tiles of at most `tile` rows; absent = as if all rows had the same weight. */
@@ -67,8 +69,15 @@ export function planProduct(context: PlanContext, product: Product): Dispatch[] 
 
 /** A product in which every workgroup streams some rows of the weight past a tile of rows of x. */
 export function planStreamed(context: PlanContext, product: Product, tile: number): Dispatch {
-  const { threads, rows } = streamShape(context, product, tile);
-  const defines = { SUBGROUPS: context.subgroups, THREADS: threads, ROWS: rows, TOKENS: tile };
+  const { threads, rows, depth } = streamShape(context, product, tile);
+  const { subgroups } = context;
+  const defines = {
+    SUBGROUPS: subgroups,
+    THREADS: threads,
+    ROWS: rows,
+    DEPTH: depth,
+    TOKENS: tile,
+  };
   return plan(product, "gemv", defines, tile, rows);
 }
 
@@ -78,20 +87,21 @@ export function planTiled(product: Product, { across, down, rows, tokens }: Tile
   return plan(product, "gemm", defines, down * tokens, across * rows);
 }
 
-/** Threads of a workgroup, and rows of the weight that it takes. */
+/** Threads of a workgroup, rows of the weight that it takes, and units of each that a thread reads at once. */
 function streamShape(
   context: PlanContext,
-  { weight, results, swiglu = false }: Product,
+  { weight, results, swiglu = false, experts }: Product,
   tile: number,
-): { readonly threads: number; readonly rows: number } {
+): { readonly threads: number; readonly rows: number; readonly depth: number } {
   const tuning = matrixTuning(context);
   const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
   const threads = Math.min(tuning.threads, Math.max(32, 2 ** Math.ceil(Math.log2(units))));
   const shared = context.device.limits.maxComputeWorkgroupStorageSize;
-  let { rows } = tuning;
+  let { rows, depth } = tuning;
   while (!context.subgroups && rows > 2 && 4 * threads * rows * tile > shared) rows /= 2;
   while (results * (swiglu ? 2 : 1) / rows > MAX_GROUPS) rows *= 2;
-  return { threads, rows };
+  while (depth > 1 && (experts?.combines || units % (threads * depth) > 0)) depth /= 2;
+  return { threads, rows, depth };
 }
 
 function plan(

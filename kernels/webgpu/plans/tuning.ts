@@ -22,6 +22,8 @@ export interface MatrixTuning {
   readonly threads: number;
   /** Weight rows that a workgroup streams at once. */
   readonly rows: number;
+  /** Units of a row that a thread reads before it uses them, where rows divide so. */
+  readonly depth: number;
   /** The tile of many rows. */
   readonly tile: Tile;
   /** Rows an expert gets on average from which on they are grouped. */
@@ -35,6 +37,7 @@ const defaults = {
   fewRows: 32,
   threads: 64,
   rows: 4,
+  depth: 1,
   tileAcross: 16,
   tileDown: 8,
   tileRows: 8,
@@ -44,7 +47,14 @@ const defaults = {
 } as const;
 
 /** Adapters that compute on the CPU spend most of a short run on compiling long kernels. */
-const software = { fewRows: 16, tileAcross: 8, tileRows: 4, tileTokens: 4, tiledRows: 4 } as const;
+const software = {
+  fewRows: 16,
+  rows: 2,
+  tileAcross: 8,
+  tileRows: 4,
+  tileTokens: 4,
+  tiledRows: 4,
+} as const;
 
 /** The constants that suit an adapter. */
 export function tuningOf(info: Pick<GpuInfo, "software">): Readonly<Record<string, number>> {
@@ -58,6 +68,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
     fewRows: all.fewRows,
     threads: all.threads,
     rows: all.rows,
+    depth: all.depth,
     tile: {
       across: all.tileAcross,
       down: all.tileDown,

@@ -19,10 +19,10 @@
 #define X_FILLS (TILE / LINES)
 #define WEIGHT_FILLS (TILE_ROWS / LINES)
 
-// A vector more than the strip: neighbouring rows begin in different banks.
-alias Line = array<vec4f, STRIP + 1>;
-var<workgroup> x_lines: array<Line, TILE>;
-var<workgroup> weight_lines: array<Line, TILE_ROWS>;
+// The rows of one thread side by side, so that it reads them at fixed distances, and a vector more, so that
+// neighbouring threads read from different banks.
+var<workgroup> x_blocks: array<array<vec4f, TOKENS * STRIP + 1>, DOWN>;
+var<workgroup> weight_blocks: array<array<vec4f, ROWS * STRIP + 1>, ACROSS>;
 
 struct Strip {
   x: array<vec4f, X_FILLS>,
@@ -75,15 +75,16 @@ fn main(
 #endfor
 
   let across = thread % ACROSS;
-  let down = thread / ACROSS * TOKENS;
+  let down = thread / ACROSS;
   var sums: array<f32, TOKENS * ROWS>;
   var next = read_strip(part, x_rows, weight_rows);
   for (var strip = 1u; strip <= STRIPS; strip++) {
 #for FILL 0 X_FILLS
-    x_lines[line + FILL * LINES][part] = next.x[FILL];
+    x_blocks[(line + FILL * LINES) / TOKENS][(line + FILL * LINES) % TOKENS * STRIP + part] = next.x[FILL];
 #endfor
 #for FILL 0 WEIGHT_FILLS
-    weight_lines[line + FILL * LINES][part] = next.weight[FILL];
+    weight_blocks[(line + FILL * LINES) % ACROSS][(line + FILL * LINES) / ACROSS * STRIP + part] =
+      next.weight[FILL];
 #endfor
     workgroupBarrier();
     next = read_strip(min(strip, STRIPS - 1u) * STRIP + part, x_rows, weight_rows);
@@ -91,11 +92,11 @@ fn main(
     {
       var weight: array<vec4f, ROWS>;
 #for ROW 0 ROWS
-      weight[ROW] = weight_lines[across + ROW * ACROSS][PART];
+      weight[ROW] = weight_blocks[across][ROW * STRIP + PART];
 #endfor
 #for TOKEN 0 TOKENS
       {
-        let value = x_lines[down + TOKEN][PART];
+        let value = x_blocks[down][TOKEN * STRIP + PART];
 #for ROW 0 ROWS
         sums[TOKEN * ROWS + ROW] = dot4(weight[ROW], value, sums[TOKEN * ROWS + ROW]);
 #endfor
@@ -106,8 +107,8 @@ fn main(
     workgroupBarrier();
   }
 #for TOKEN 0 TOKENS
-  if (down + TOKEN < tile.count) {
-    let row = out_row(tile.start + down + TOKEN);
+  if (down * TOKENS + TOKEN < tile.count) {
+    let row = out_row(tile.start + down * TOKENS + TOKEN);
 #for ROW 0 RESULTS/ACROSS
     if (first + across + ROW * ACROSS < N) {
 #ifdef SWIGLU

@@ -1,5 +1,5 @@
 // Products of few rows. A workgroup multiplies ROWS rows of the weight by TOKENS rows of x; its threads share
-// out the units of the rows, then add up. Every weight is read once for all TOKENS.
+// out the units of the rows, DEPTH at a time, then add up. Every weight is read once for all TOKENS.
 //   SWIGLU    half of the ROWS are gate rows, half the up rows of the same results
 //   COMBINE   a row's results are sums over its slots, whose rows of x these are, each with its expert's weight
 enable subgroups;
@@ -45,7 +45,7 @@ fn main(
 #ifdef COMBINE
   // Units of all slots at once: one slot's may be fewer than there are threads.
   for (var i = thread; i < SLOTS * UNITS; i += THREADS) {
-    let unit = i % UNITS;
+    let first_unit = i % UNITS;
     let slot = tile.start * SLOTS + i / UNITS;
     let expert = chosen[slot] - FIRST_EXPERT;
     if (expert >= EXPERTS) {
@@ -54,25 +54,29 @@ fn main(
     let matrix = expert * MATRIX_ROWS;
     let mass = masses[slot];
 #else
-  for (var unit = thread; unit < UNITS; unit += THREADS) {
+  for (var first_unit = thread; first_unit < UNITS; first_unit += THREADS * DEPTH) {
     let matrix = tile.matrix;
 #endif
-    var units: array<Unit, ROWS>;
+    var units: array<Unit, DEPTH * ROWS>;
+#for STEP 0 DEPTH
 #for ROW 0 ROWS
-    units[ROW] = load_unit(matrix + weight_row(first, ROW), unit);
+    units[STEP * ROWS + ROW] = load_unit(matrix + weight_row(first, ROW), first_unit + STEP * THREADS);
 #endfor
+#endfor
+#for STEP 0 DEPTH
 #for PART 0 PARTS
     {
+      let index = part_index(first_unit + STEP * THREADS, PART);
       var decoded: array<vec4f, ROWS>;
 #for ROW 0 ROWS
-      decoded[ROW] = decode(units[ROW], PART);
+      decoded[ROW] = decode(units[STEP * ROWS + ROW], PART);
 #endfor
 #for TOKEN 0 TOKENS
       {
 #ifdef COMBINE
-        let value = mass * x4(slot, part_index(unit, PART));
+        let value = mass * x4(slot, index);
 #else
-        let value = x4(x_rows[TOKEN], part_index(unit, PART));
+        let value = x4(x_rows[TOKEN], index);
 #endif
 #for ROW 0 ROWS
         sums[ROW * TOKENS + TOKEN] = dot4(decoded[ROW], value, sums[ROW * TOKENS + TOKEN]);
@@ -80,6 +84,7 @@ fn main(
       }
 #endfor
     }
+#endfor
 #endfor
   }
 #ifdef SUBGROUPS
