@@ -1,8 +1,20 @@
 /** Tests that need a WebGPU adapter; one in software will do. */
 import { createWebGpuBackend, openGpu } from "../../kernels/webgpu/mod.ts";
-import type { Gpu, GpuOptions, WebGpuBackend } from "../../kernels/webgpu/mod.ts";
+import type {
+  Gpu,
+  GpuOptions,
+  WebGpuBackend,
+  WebGpuBackendOptions,
+} from "../../kernels/webgpu/mod.ts";
+
+/** How to open a GPU, and its backend. */
+type OpenOptions = GpuOptions & Omit<WebGpuBackendOptions, "gpu">;
 
 const adapter = await navigator.gpu?.requestAdapter();
+const wanted = Deno.env.get("TANDEM_TEST_ADAPTER") ?? "";
+if (adapter && !adapter.info.description.includes(wanted)) {
+  throw new Error(`Cannot test on ${wanted}, adapter: ${adapter.info.description}`);
+}
 
 /**
  * Whether there is an adapter, for tests that need one. Without it, a test of this name fails in CI and is skipped
@@ -23,7 +35,7 @@ export function withAdapter(name: string): boolean {
 export function gpuTest(
   name: string,
   body: (backend: WebGpuBackend, gpu: Gpu) => Promise<void>,
-  options: GpuOptions & { maxBytes?: number } = {},
+  options: OpenOptions = {},
 ): void {
   if (!withAdapter(name)) return;
   Deno.test(name, async () => {
@@ -34,10 +46,14 @@ export function gpuTest(
 
 /** A backend with a GPU of its own. */
 export async function openBackend(
-  { maxBytes, ...options }: GpuOptions & { maxBytes?: number } = {},
+  { maxBytes, tuning, ...options }: OpenOptions = {},
 ): Promise<AsyncDisposable & { readonly backend: WebGpuBackend; readonly gpu: Gpu }> {
   const gpu = await openGpu(options);
-  const backend = createWebGpuBackend({ gpu, ...(maxBytes !== undefined && { maxBytes }) });
+  const backend = createWebGpuBackend({
+    gpu,
+    ...(maxBytes !== undefined && { maxBytes }),
+    ...(tuning && { tuning }),
+  });
   return {
     gpu,
     backend,

@@ -8,10 +8,6 @@ import { type LiveRows, part, type Range, read, single, times, write } from "./o
 import { matrixTuning } from "./tuning.ts";
 
 const GROUP = 256;
-/** Rows of a tile that is streamed. */
-const STREAMED_TILE = 8;
-/** The most that a buffer of results by slot takes; steps of more tokens are taken in parts. */
-const RESULT_BYTES = 256 * 2 ** 20;
 /** Parts of so many tokens begin at bindable offsets. */
 const ALIGNED_TOKENS = 64;
 
@@ -24,7 +20,10 @@ export function planGrouped(
 ): Dispatch[] {
   const { down, topK } = experts;
   const [, dim, ffn] = down.shape as [number, number, number];
-  const limit = Math.min(RESULT_BYTES, context.device.limits.maxStorageBufferBindingSize);
+  const limit = Math.min(
+    matrixTuning(context).expertBytes,
+    context.device.limits.maxStorageBufferBindingSize,
+  );
   const most = Math.floor(limit / (4 * topK * Math.max(dim, ffn) * ALIGNED_TOKENS));
   const each = Math.max(1, most) * ALIGNED_TOKENS;
   return Array.from(
@@ -42,8 +41,8 @@ function planPart(
 ): Dispatch[] {
   const { out, x, gateUp, down, topK, count } = experts;
   const [, dim, ffn] = down.shape as [number, number, number];
-  const { tile } = matrixTuning(context);
-  const size = isTiled ? tile.down * tile.tokens : STREAMED_TILE;
+  const { tile, streamedTile } = matrixTuning(context);
+  const size = isTiled ? tile.down * tile.tokens : streamedTile;
   const slots = times(tokens, topK);
   const scratch = (name: string, bytes: number): Range => ({
     buffer: context.scratch(`experts, ${name}`, bytes),

@@ -49,19 +49,18 @@ export interface ProductExperts {
   readonly weightBytes: (counts: Counts) => number;
 }
 
-/** Rows that a workgroup of the kernel for few rows takes at once. */
-const TILES = [1, 4, 8] as const;
 const MAX_GROUPS = 65535;
 
 /** Dispatches of which each run uses one. */
 export function planProduct(context: PlanContext, product: Product): Dispatch[] {
-  const { fewRows, tile } = matrixTuning(context);
+  const { fewRows, streamedTile, tile } = matrixTuning(context);
   const { capacity } = product.rows;
   const few = Math.min(capacity, fewRows);
-  const streamed = TILES.flatMap((most, i) => {
-    const from = (TILES[i - 1] ?? 0) + 1;
-    const to = i === TILES.length - 1 ? few : Math.min(few, most);
-    return from > to ? [] : [within(product.rows, from, to, planStreamed(context, product, most))];
+  const sizes = [1, 4, streamedTile].filter((size, i, all) => size > (all[i - 1] ?? 0));
+  const streamed = sizes.flatMap((size, i) => {
+    const from = (sizes[i - 1] ?? 0) + 1;
+    const to = i === sizes.length - 1 ? few : Math.min(few, size);
+    return from > to ? [] : [within(product.rows, from, to, planStreamed(context, product, size))];
   });
   if (capacity <= few) return streamed;
   return [...streamed, within(product.rows, few + 1, capacity, planTiled(product, tile))];

@@ -18,6 +18,8 @@ export interface Tile {
 export interface MatrixTuning {
   /** Most live rows for which weights are streamed past them, rather than multiplied in tiles. */
   readonly fewRows: number;
+  /** Rows of x past which a workgroup streams weights at once, at most; a multiple of 4. */
+  readonly streamedTile: number;
   /** Threads that share a streamed row, at most. */
   readonly threads: number;
   /** Weight rows that a workgroup streams at once. */
@@ -30,11 +32,14 @@ export interface MatrixTuning {
   readonly groupedRows: number;
   /** Rows an expert gets on average from which on their groups are multiplied in tiles. */
   readonly tiledRows: number;
+  /** The most bytes of a buffer of results by slot; steps of more tokens are taken in parts. */
+  readonly expertBytes: number;
 }
 
 /** Names of {@link PlanContext.tuning} and what they are where it does not say. */
 const defaults = {
   fewRows: 32,
+  streamedTile: 8,
   threads: 64,
   rows: 4,
   depth: 1,
@@ -44,15 +49,17 @@ const defaults = {
   tileTokens: 8,
   groupedRows: 1,
   tiledRows: 32,
+  expertBytes: 256 * 2 ** 20,
 } as const;
 
-/** Adapters that compute on the CPU spend most of a short run on compiling long kernels. */
+/** Adapters that compute on the CPU spend most of a short run on compiling: the shorter the kernels, the better. */
 const software = {
   fewRows: 16,
+  streamedTile: 4,
   rows: 2,
   tileAcross: 8,
-  tileRows: 4,
-  tileTokens: 4,
+  tileRows: 2,
+  tileTokens: 2,
   tiledRows: 4,
 } as const;
 
@@ -66,6 +73,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
   const all = { ...defaults, ...tuning };
   return {
     fewRows: all.fewRows,
+    streamedTile: all.streamedTile,
     threads: all.threads,
     rows: all.rows,
     depth: all.depth,
@@ -77,5 +85,6 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
     },
     groupedRows: all.groupedRows,
     tiledRows: all.tiledRows,
+    expertBytes: all.expertBytes,
   };
 }

@@ -1,0 +1,94 @@
+/** Matrix kernels with the constants of real GPUs, which the contract does not meet on a software adapter. */
+import type { Backend, WeightDType } from "../../../kernels/backend.ts";
+import { blocks, isQuantised } from "../../../kernels/dtype.ts";
+import { tuningOf } from "../../../kernels/webgpu/plans/tuning.ts";
+import { gpuTest, openBackend } from "../../support/gpu.ts";
+import {
+  activation,
+  assertNear,
+  assertSame,
+  floats,
+  multiply,
+  Random,
+  relativeErrors,
+  rowOf,
+  weight,
+} from "../contract/values.ts";
+
+const gpuTuning = tuningOf({ software: false });
+/** As `gpuTuning`, with tiles that compile fast. */
+const smallTiles = { ...gpuTuning, tileAcross: 8, tileRows: 2, tileTokens: 2 };
+const capacity = 100;
+const liveRows = [0, 1, 3, 9, 64, 100];
+
+/** Products of all `liveRows`, checked against float64. */
+async function checkLinear(backend: Backend, dtype: WeightDType, n: number, k: number) {
+  const random = new Random(n + k);
+  const w = weight(backend, dtype, [n, k], random, 0.1);
+  const x = random.floats(capacity * k, 3);
+  const input = activation(backend, [capacity, k], x);
+  const out = activation(backend, [capacity, n]);
+  const program = backend.record("linear", (r) => r.linear(out, input, w.tensor));
+  for (const rows of liveRows) {
+    const untouched = new Float32Array(capacity * n).fill(7);
+    backend.write(out, untouched);
+    await backend.run(program, { tokens: rows, samples: 0 });
+    const actual = await floats(backend, out, capacity * n);
+    const expected = Array.from(
+      { length: rows },
+      (_, t) => [...multiply(rowOf(x, t, k), w.values, k, n)],
+    ).flat();
+    const what = `${dtype} [${n}, ${k}], ${rows} rows`;
+    if (rows > 0) {
+      assertNear(actual.subarray(0, rows * n), expected, what, relativeErrors[dtype]);
+    }
+    assertSame(actual.subarray(rows * n), untouched.subarray(rows * n), what);
+  }
+}
+
+for (const dtype of Object.keys(relativeErrors) as WeightDType[]) {
+  // Rows of whole vectors, and padded ones.
+  const widths = isQuantised(dtype) ? [512, 3 * blocks[dtype].elements] : [64, 35];
+  gpuTest(`linear() of ${dtype} agrees with float64 at every number of rows`, async (backend) => {
+    for (const k of widths) await checkLinear(backend, dtype, 45, k);
+  }, { tuning: smallTiles });
+}
+
+gpuTest("linear() agrees with float64 in tiles of 64 by 128", async (backend) => {
+  await checkLinear(backend, "f32", 131, 36);
+  await checkLinear(backend, "q4_0", 1, 256);
+}, { tuning: { ...gpuTuning, fewRows: 1 } });
+
+gpuTest("linear() agrees with float64 without subgroup operations", async (backend) => {
+  await checkLinear(backend, "q8_0", 45, 512);
+  await checkLinear(backend, "f16", 3, 1000);
+}, { tuning: smallTiles, subgroups: false });
+
+gpuTest("linear() gives the same bits whatever the units in flight", async (backend) => {
+  await using other = await openBackend({ tuning: { ...smallTiles, threads: 32, depth: 1 } });
+  for (const dtype of ["f16", "q8_0"] as const) {
+    const results = [];
+    for (const target of [backend, other.backend]) {
+      const random = new Random(1);
+      const [n, k] = [9, 2048];
+      const w = weight(target, dtype, [n, k], random).tensor;
+      const input = activation(target, [6, k], random.floats(6 * k));
+      const out = activation(target, [6, n]);
+      const program = target.record("linear", (r) => r.linear(out, input, w));
+      await target.run(program, { tokens: 6, samples: 0 });
+      results.push(await floats(target, out, 6 * n));
+    }
+    assertSame(results[0]!, results[1]!, dtype);
+  }
+}, { tuning: { ...smallTiles, threads: 32, depth: 2 } });
+
+gpuTest("seal() arranges weights larger than its scratch memory", async (backend) => {
+  const [n, k] = [70_000, 32];
+  const w = weight(backend, "q8_0", [n, k], new Random(2));
+  const x = new Random(3).floats(k);
+  const [input, out] = [activation(backend, [1, k], x), activation(backend, [1, n])];
+  const program = backend.record("linear", (r) => r.linear(out, input, w.tensor));
+  await backend.run(program, { tokens: 1, samples: 0 });
+  const expected = multiply(x, w.values, k, n);
+  assertNear(await floats(backend, out, n), expected, "products", relativeErrors.q8_0);
+});
