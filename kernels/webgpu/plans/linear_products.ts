@@ -56,7 +56,7 @@ export function planProduct(context: PlanContext, product: Product): Dispatch[] 
   const { fewRows, streamedTile, tile } = matrixTuning(context);
   const { capacity } = product.rows;
   const few = Math.min(capacity, fewRows);
-  const sizes = [1, 4, streamedTile].filter((size, i, all) => size > (all[i - 1] ?? 0));
+  const sizes = [1, 4, 8].filter((size) => size <= streamedTile);
   const streamed = sizes.flatMap((size, i) => {
     const from = (sizes[i - 1] ?? 0) + 1;
     const to = i === sizes.length - 1 ? few : Math.min(few, size);

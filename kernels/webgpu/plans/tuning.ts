@@ -18,7 +18,7 @@ export interface Tile {
 export interface MatrixTuning {
   /** Most live rows for which weights are streamed past them, rather than multiplied in tiles. */
   readonly fewRows: number;
-  /** Rows of x past which a workgroup streams weights at once, at most; a multiple of 4. */
+  /** Rows of x past which a workgroup streams weights at once: at most 1, 4 or 8. */
   readonly streamedTile: number;
   /** Threads that share a streamed row, at most. */
   readonly threads: number;
@@ -55,11 +55,12 @@ const defaults = {
 /** Adapters that compute on the CPU spend most of a short run on compiling: the shorter the kernels, the better. */
 const software = {
   fewRows: 16,
-  streamedTile: 4,
+  streamedTile: 1,
   rows: 2,
   tileAcross: 8,
   tileRows: 2,
   tileTokens: 2,
+  groupedRows: 4,
   tiledRows: 4,
 } as const;
 
