@@ -15,3 +15,10 @@ export type { Mapping } from "./mapper.ts";
 export type { DispatchProfile } from "./profile.ts";
 export type { Cost } from "./dispatch.ts";
 export type { GpuProvider } from "./provider.ts";
+export {
+  tuneGpu,
+  type TuneOptions,
+  type Tuning,
+  type TuningCache,
+  type TuningTrial,
+} from "./tune.ts";

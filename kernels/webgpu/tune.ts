@@ -1,0 +1,182 @@
+/** Finds the constants of the matrix kernels that suit one adapter, by measuring. */
+import type { WeightDType } from "../backend.ts";
+import { createWebGpuBackend, type WebGpuBackend } from "./backend.ts";
+import type { Gpu } from "./gpu.ts";
+import { tuningOf } from "./plans/tuning.ts";
+
+/** Constants by name. */
+export type Tuning = Readonly<Record<string, number>>;
+
+/** Where constants are kept from one start to the next. */
+export interface TuningCache {
+  /** The constants of an adapter, if they are known. */
+  get(adapter: string): Promise<Tuning | undefined>;
+  /** Keeps them. */
+  set(adapter: string, tuning: Tuning): Promise<void>;
+}
+
+/** What was measured of one candidate. */
+export interface TuningTrial {
+  /** The workload. */
+  readonly workload: string;
+  /** The constants under trial. */
+  readonly tuning: Tuning;
+  /** Geometric mean of the device times of its products. */
+  readonly seconds: number;
+}
+
+/** Options of {@link tuneGpu}. */
+export interface TuneOptions {
+  /** Where constants are kept; by default they are measured each time. */
+  readonly cache?: TuningCache;
+  /** Hears each measurement. */
+  readonly report?: (trial: TuningTrial) => void;
+}
+
+/** Products of `rows` rows with several weights of each shape, too many for a cache. */
+export interface TuningWorkload {
+  /** Its name in reports. */
+  readonly name: string;
+  /** Live rows. */
+  readonly rows: number;
+  /** Dtypes of the weights. */
+  readonly dtypes: readonly WeightDType[];
+  /** `[n, k]` of the weights. */
+  readonly shapes: readonly (readonly [n: number, k: number])[];
+  /** Weights of each shape. */
+  readonly copies: number;
+}
+
+/** Some constants that are chosen together. */
+export interface TuningStep {
+  readonly workload: TuningWorkload;
+  readonly candidates: readonly Tuning[];
+}
+
+/** A change of the kernels makes what was measured before worthless. */
+const VERSION = 1;
+const RUNS = 3;
+
+const streamed = {
+  dtypes: ["f16", "q8_0", "q4_0", "q4_k"],
+  shapes: [[4096, 4096], [14336, 4096], [4096, 14336]],
+  copies: 2,
+} as const;
+const tiled = { dtypes: ["f16", "q8_0"], shapes: [[4096, 4096]], copies: 1 } as const;
+
+const steps: readonly TuningStep[] = [
+  {
+    workload: { name: "decode of 1", rows: 1, ...streamed },
+    candidates: [32, 64, 128].flatMap((threads) => [2, 4, 8].map((rows) => ({ threads, rows }))),
+  },
+  {
+    workload: { name: "decode of 1", rows: 1, ...streamed },
+    candidates: [1, 2, 4].map((depth) => ({ depth })),
+  },
+  {
+    workload: { name: "decode of 8", rows: 8, ...streamed },
+    candidates: [4, 8].map((streamedTile) => ({ streamedTile })),
+  },
+  {
+    workload: { name: "prefill of 512", rows: 512, ...tiled },
+    candidates: [[16, 8, 8, 8], [16, 16, 8, 8], [8, 8, 8, 8], [16, 8, 8, 4], [16, 16, 8, 4]].map(
+      ([tileAcross = 0, tileDown = 0, tileRows = 0, tileTokens = 0]) => ({
+        tileAcross,
+        tileDown,
+        tileRows,
+        tileTokens,
+      }),
+    ),
+  },
+  // Streamed, or not as before: the last step that streams decides.
+  ...[16, 32, 48, 64, 96].map((rows) => ({
+    workload: { name: `prefill of ${rows}`, rows, ...tiled },
+    candidates: [{ fewRows: rows }, {}],
+  })),
+];
+const LEAST_FEW_ROWS = 8;
+
+/**
+ * The constants for an adapter: from the cache, or measured within about half a minute. Adapters that cannot time
+ * their passes, or compute on the CPU, keep the constants that are built in.
+ */
+export async function tuneGpu(gpu: Gpu, { cache, report }: TuneOptions = {}): Promise<Tuning> {
+  if (gpu.info.software || !gpu.timestamps) return tuningOf(gpu.info);
+  const adapter = `${gpu.info.description}, ${gpu.info.provider}, ${VERSION}`;
+  const known = await cache?.get(adapter);
+  if (known) return known;
+  const start = { ...tuningOf(gpu.info), fewRows: LEAST_FEW_ROWS };
+  const tuning = await search(start, steps, async (workload, candidate) => {
+    const seconds = await measure(gpu, workload, candidate);
+    report?.({ workload: workload.name, tuning: candidate, seconds });
+    return seconds;
+  });
+  await cache?.set(adapter, tuning);
+  return tuning;
+}
+
+/** Takes the fastest candidate of each step, on top of those of the steps before. */
+export async function search(
+  start: Tuning,
+  steps: readonly TuningStep[],
+  measure: (workload: TuningWorkload, tuning: Tuning) => Promise<number>,
+): Promise<Tuning> {
+  let best = start;
+  for (const { workload, candidates } of steps) {
+    let fastest = Infinity;
+    const base = best;
+    for (const candidate of candidates) {
+      const tuning = { ...base, ...candidate };
+      const seconds = await measure(workload, tuning);
+      if (seconds < fastest) [fastest, best] = [seconds, tuning];
+    }
+  }
+  return best;
+}
+
+/** The geometric mean of the seconds that the products of a workload take. */
+export async function measure(
+  gpu: Gpu,
+  { rows, dtypes, shapes, copies }: TuningWorkload,
+  tuning: Tuning,
+): Promise<number> {
+  let logs = 0;
+  for (const dtype of dtypes) {
+    for (const shape of shapes) {
+      const backend = createWebGpuBackend({ gpu, tuning });
+      try {
+        logs += Math.log(await measureProducts(backend, dtype, shape, rows, copies));
+      } finally {
+        backend.close();
+      }
+    }
+  }
+  return Math.exp(logs / (dtypes.length * shapes.length));
+}
+
+/** Median seconds of a product; the weights are zeros, which take as long as others. */
+async function measureProducts(
+  backend: WebGpuBackend,
+  dtype: WeightDType,
+  [n, k]: readonly [number, number],
+  rows: number,
+  copies: number,
+): Promise<number> {
+  const activation = (width: number) =>
+    backend.tensor({ label: "rows", dtype: "f32", shape: [rows, width], rows: "tokens" });
+  const [x, out] = [activation(k), activation(n)];
+  const weights = Array.from(
+    { length: copies },
+    (_, i) => backend.tensor({ label: `weight ${i}`, dtype, shape: [n, k] }),
+  );
+  const program = backend.record("products", (r) => {
+    for (const weight of weights) r.linear(out, x, weight);
+  });
+  const counts = { tokens: rows, samples: 0 };
+  const seconds: number[] = [];
+  for (let run = 0; run < RUNS; run++) {
+    const dispatches = await backend.profile(program, counts);
+    seconds.push(...dispatches.map(({ nanoseconds }) => nanoseconds / 1e9));
+  }
+  return seconds.sort((a, b) => a - b)[seconds.length >> 1]!;
+}
