@@ -1,0 +1,93 @@
+// What the attention kernels share: bindings 1 to 6, the paged cache, and which rows go in tiles.
+
+@group(0) @binding(1) var<storage, read> qkv: array<f32>;
+@group(0) @binding(2) var<storage, read> keys: array<Cell>;
+@group(0) @binding(3) var<storage, read> values: array<Cell>;
+@group(0) @binding(4) var<storage, read> positions: array<i32>;
+@group(0) @binding(5) var<storage, read> sequences: array<i32>;
+@group(0) @binding(6) var<storage, read> pages: array<i32>;
+
+// Below every score, and finite: the difference of two of it is 0.
+const LOWEST = -1e30;
+
+// Eight elements of a slot.
+struct Eight {
+  low: vec4<f32>,
+  high: vec4<f32>,
+}
+
+// Index is in units of eight elements.
+#ifdef HALVES
+alias Cell = vec4<u32>;
+
+fn eight(cell: Cell) -> Eight {
+  return Eight(
+    vec4<f32>(unpack2x16float(cell.x), unpack2x16float(cell.y)),
+    vec4<f32>(unpack2x16float(cell.z), unpack2x16float(cell.w)),
+  );
+}
+
+fn key_at(index: u32) -> Eight {
+  return eight(keys[index]);
+}
+
+fn value_at(index: u32) -> Eight {
+  return eight(values[index]);
+}
+#else
+alias Cell = vec4<f32>;
+
+fn key_at(index: u32) -> Eight {
+  return Eight(keys[2 * index], keys[2 * index + 1]);
+}
+
+fn value_at(index: u32) -> Eight {
+  return Eight(values[2 * index], values[2 * index + 1]);
+}
+#endif
+
+// Where a head's slot begins, in units of eight elements.
+fn slot_of(sequence: u32, position: u32, head: u32) -> u32 {
+  let page = u32(pages[sequence * SEQUENCE_PAGES + position / PAGE_SIZE]);
+  return ((page * KV_HEADS + head) * PAGE_SIZE + position % PAGE_SIZE) * LANES;
+}
+
+// The position of a row; one that no page table holds would loop for hours.
+fn position_of(row: u32) -> u32 {
+  return min(u32(positions[row]), SEQUENCE_PAGES * PAGE_SIZE - 1);
+}
+
+// The first position that a token at `position` sees.
+fn first_seen(position: u32) -> u32 {
+#if WINDOW > 0
+  return max(position + 1, WINDOW) - WINDOW;
+#else
+  return 0;
+#endif
+}
+
+// Four elements of a query from `dim` on, scaled; 0 beyond the head.
+fn query(row: u32, head: u32, dim: u32) -> vec4<f32> {
+  let at = row * QKV_WIDTH + head * HEAD_DIM + dim;
+  let whole = vec4<f32>(qkv[at], qkv[at + 1], qkv[at + 2], qkv[at + 3]);
+#if HEAD_DIM % 8 == 0
+  return whole * SCALE;
+#else
+  return select(vec4<f32>(), whole * SCALE, dim + vec4<u32>(0, 1, 2, 3) < vec4<u32>(HEAD_DIM));
+#endif
+}
+
+// Whether the tile of rows around `row` is of one sequence and goes to the tiled kernel.
+fn is_tiled(row: u32) -> bool {
+  if (step.tokens < TILED_FROM) {
+    return false;
+  }
+  let first = row / TILE_ROWS * TILE_ROWS;
+  let end = min(first + TILE_ROWS, step.tokens);
+  let sequence = sequences[first];
+  var same = end - first >= TILE_ROWS / 4;
+  for (var i = first + 1; i < end; i++) {
+    same = same && sequences[i] == sequence;
+  }
+  return same;
+}
