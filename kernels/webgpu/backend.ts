@@ -14,6 +14,7 @@ import type {
 } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { PlanContext } from "./dispatch.ts";
+import { fuseNorms } from "./fuse.ts";
 import { type Gpu, opened, type OpenGpu } from "./gpu.ts";
 import { Memory } from "./memory.ts";
 import { tuningOf } from "./plans/tuning.ts";
@@ -43,6 +44,8 @@ export interface WebGpuCounters {
   readbacks: number;
   /** Kernels started. */
   dispatches: number;
+  /** Milliseconds spent waiting for results. */
+  waitMs: number;
 }
 
 /** A backend on a GPU. */
@@ -67,7 +70,7 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): WebGpuBacken
 
 class DeviceBackend implements WebGpuBackend, Arena {
   readonly name = "webgpu";
-  readonly counters: WebGpuCounters = { submits: 0, readbacks: 0, dispatches: 0 };
+  readonly counters: WebGpuCounters = { submits: 0, readbacks: 0, dispatches: 0, waitMs: 0 };
   readonly device: GPUDevice;
   readonly subgroups: boolean;
   readonly f16: boolean;
@@ -165,7 +168,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
       label,
       length,
       capacity,
-      dispatches,
+      dispatches: fuseNorms(dispatches),
       weights,
       outputs: outputs.map(this.resolve),
     });
@@ -243,8 +246,10 @@ class DeviceBackend implements WebGpuBackend, Arena {
   }
 
   async #wait(bytes: number): Promise<void> {
-    this.counters.readbacks++;
+    const started = performance.now();
     await this.#readback.fetch(bytes);
+    this.counters.readbacks++;
+    this.counters.waitMs += performance.now() - started;
   }
 
   /** Brings what no run brought along; where it begins. */

@@ -15,6 +15,24 @@ export interface Dispatch {
   readonly grid: (counts: Counts, into: Grid) => void;
   /** What the kernel moves and computes at least, for benches. */
   readonly cost: (counts: Counts) => Cost;
+  /** The norm that it computes, if that is all it does. */
+  readonly norm?: Norm;
+  /** The same, of rows that it norms itself; absent or nothing = it cannot. */
+  readonly normed?: (norm: Norm) => Dispatch | undefined;
+}
+
+/** RMSNorm of whole rows: `out = x / sqrt(mean(x²) + eps) * weight`. */
+export interface Norm {
+  /** f32 rows of `width`. */
+  readonly out: GPUBuffer;
+  /** f32 rows of `width`. */
+  readonly x: GPUBuffer;
+  /** f32 `[width]`. */
+  readonly weight: GPUBuffer;
+  /** Elements of a row. */
+  readonly width: number;
+  /** Added to the mean square. */
+  readonly eps: number;
 }
 
 /** Constants of the preprocessor: `#define`s of a kernel. */

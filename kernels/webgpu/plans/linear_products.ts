@@ -1,7 +1,15 @@
 /** Products of activations with a weight, by the kernel that suits the number of live rows. */
 import type { Counts, WeightDType } from "../../backend.ts";
-import type { Binding, Cost, Defines, Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
-import { type LiveRows, type Range, read, within, write } from "./operands.ts";
+import type {
+  Binding,
+  Cost,
+  Defines,
+  Dispatch,
+  GpuTensor,
+  Norm,
+  PlanContext,
+} from "../dispatch.ts";
+import { float, type LiveRows, type Range, read, within, write } from "./operands.ts";
 import { matrixTuning, type Tile } from "./tuning.ts";
 import { paddedElements, rowBytes, unitsOf, weightDefines } from "./weights.ts";
 
@@ -33,6 +41,8 @@ export interface Product {
   readonly bias?: { readonly buffer: GPUBuffer; readonly first: number };
   /** Where rows have weights of their own. */
   readonly experts?: ProductExperts;
+  /** Norms rows of `x` first. */
+  readonly norm?: Pick<Norm, "weight" | "eps">;
 }
 
 /** What `products.wgsl` needs beside the rest where rows have weights of their own. */
@@ -68,6 +78,7 @@ export function planProduct(context: PlanContext, product: Product): Dispatch[] 
 
 /** A product in which every workgroup streams some rows of the weight past a tile of rows of x. */
 export function planStreamed(context: PlanContext, product: Product, tile: number): Dispatch {
+  const { x, out, weight, experts } = product;
   const { threads, rows, depth } = streamShape(context, product, tile);
   const { subgroups } = context;
   const defines = {
@@ -77,7 +88,21 @@ export function planStreamed(context: PlanContext, product: Product, tile: numbe
     DEPTH: depth,
     TOKENS: tile,
   };
-  return plan(product, "gemv", defines, tile, rows);
+  return {
+    ...plan(product, "gemv", defines, tile, rows),
+    normed: (norm) => {
+      const isApart = x.buffer === norm.out && out.buffer !== norm.x;
+      const fits = isApart && !experts?.combines && isNormable(weight, norm);
+      return fits
+        ? planStreamed(context, { ...product, x: { ...x, buffer: norm.x }, norm }, tile)
+        : undefined;
+    },
+  };
+}
+
+/** Whether a norm is of rows as wide as the weight's, in whole vectors. */
+function isNormable({ shape }: GpuTensor, { width }: Norm): boolean {
+  return width === shape.at(-1) && width % 4 === 0;
 }
 
 /** A product in tiles of rows of x by rows of the weight. */
@@ -128,7 +153,8 @@ function plan(
 }
 
 function productDefines(product: Product): Defines {
-  const { weight, rows, width, column = 0, results, swiglu = false, add = false, bias } = product;
+  const { weight, rows, width, column = 0, results, swiglu = false, add = false } = product;
+  const { bias, experts, norm } = product;
   return {
     ...weightDefines(weight),
     PADDED: paddedElements(weight.dtype as WeightDType, weight.shape.at(-1)!),
@@ -139,17 +165,19 @@ function productDefines(product: Product): Defines {
     SWIGLU: swiglu,
     ADD: add,
     ...(bias && { BIAS: true, BIAS_FIRST: bias.first }),
-    ...product.experts?.defines,
+    ...experts?.defines,
+    ...(norm && { NORM: productBindings(product).length, EPS: float(norm.eps) }),
   };
 }
 
-function productBindings({ weights, x, out, bias, experts }: Product): Binding[] {
+function productBindings({ weights, x, out, bias, experts, norm }: Product): Binding[] {
   return [
     read({ buffer: weights }),
     read(x),
     write(out),
     ...(bias ? [read(bias)] : []),
     ...(experts?.bindings ?? []),
+    ...(norm ? [read({ buffer: norm.weight })] : []),
   ];
 }
 

@@ -59,6 +59,12 @@ export function write(range: Range): Binding {
   return { ...range, access: "write" };
 }
 
+/** A number as a WGSL literal. */
+export function float(value: number): string {
+  const text = String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
 /** A dispatch that does nothing unless `from` to `to` of `rows` are live. */
 export function within(
   rows: LiveRows,
@@ -72,6 +78,10 @@ export function within(
   };
   return {
     ...dispatch,
+    normed: (norm) => {
+      const fused = dispatch.normed?.(norm);
+      return fused && within(rows, from, to, fused);
+    },
     grid: (counts, into) => {
       if (applies(counts)) dispatch.grid(counts, into);
       else into.fill(0);

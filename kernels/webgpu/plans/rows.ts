@@ -56,6 +56,8 @@ export function planRmsNorm(
     bindings: [write(out), read(weight), ...(isInPlace ? [] : [read(x)])],
     grid: (counts, into) => fold(into, rows(counts)),
     cost: (counts) => ({ bytes: 8 * rows(counts) * dim + 4 * dim, flops: 4 * rows(counts) * dim }),
+    ...(each === 1 && !isInPlace &&
+      { norm: { out: single(out), x: single(x), weight: single(weight), width: dim, eps } }),
   }];
 }
 

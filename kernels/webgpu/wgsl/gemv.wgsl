@@ -1,6 +1,7 @@
 // Products of few rows. A workgroup multiplies ROWS rows of the weight by TOKENS rows of x; its threads share
 // out the units of the rows, DEPTH at a time, then add up. Every weight is read once for all TOKENS.
 //   SWIGLU    half of the ROWS are gate rows, half the up rows of the same results
+//   NORM      rows of x are normed: scaled by a weight, and by the root of their mean square at the end
 //   COMBINE   a row's results are sums over its slots, whose rows of x these are, each with its expert's weight
 enable subgroups;
 #define TILE TOKENS
@@ -15,13 +16,20 @@ enable subgroups;
 @group(0) @binding(5) var<storage, read> masses: array<f32>;
 #endif
 
+#ifdef NORM
+@group(0) @binding(NORM) var<storage, read> norm: array<vec4f>;
+#define SUMS (ROWS * TOKENS + TOKENS)
+#else
+#define SUMS (ROWS * TOKENS)
+#endif
+
 #ifdef SUBGROUPS
 // Subgroups have at least four threads.
 #define PARTIALS (THREADS / 4)
 #else
 #define PARTIALS THREADS
 #endif
-var<workgroup> partial: array<f32, PARTIALS * ROWS * TOKENS>;
+var<workgroup> partial: array<f32, PARTIALS * SUMS>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -41,7 +49,7 @@ fn main(
 #for TOKEN 0 TOKENS
   x_rows[TOKEN] = x_row(tile.start + min(TOKEN, tile.count - 1u));
 #endfor
-  var sums: array<f32, ROWS * TOKENS>;
+  var sums: array<f32, SUMS>;
 #ifdef COMBINE
   // Units of all slots at once: one slot's may be fewer than there are threads.
   for (var i = thread; i < SLOTS * UNITS; i += THREADS) {
@@ -67,14 +75,21 @@ fn main(
 #for PART 0 PARTS
     {
       let index = part_index(first_unit + STEP * THREADS, PART);
+#ifdef NORM
+      let scale = norm[index];
+#endif
       var decoded: array<vec4f, ROWS>;
 #for ROW 0 ROWS
       decoded[ROW] = decode(units[STEP * ROWS + ROW], PART);
 #endfor
 #for TOKEN 0 TOKENS
       {
-#ifdef COMBINE
+#if defined(COMBINE)
         let value = mass * x4(slot, index);
+#elif defined(NORM)
+        let raw = x4(x_rows[TOKEN], index);
+        let value = raw * scale;
+        sums[ROWS * TOKENS + TOKEN] = dot4(raw, raw, sums[ROWS * TOKENS + TOKEN]);
 #else
         let value = x4(x_rows[TOKEN], index);
 #endif
@@ -89,8 +104,8 @@ fn main(
   }
 #ifdef SUBGROUPS
   let partials = THREADS / subgroup;
-  let place = thread / subgroup * (ROWS * TOKENS);
-#for SUM 0 ROWS*TOKENS
+  let place = thread / subgroup * SUMS;
+#for SUM 0 SUMS
   {
     let sum = subgroupAdd(sums[SUM]);
     if (lane == 0u) {
@@ -100,8 +115,8 @@ fn main(
 #endfor
 #else
   let partials = u32(THREADS);
-#for SUM 0 ROWS*TOKENS
-  partial[thread * (ROWS * TOKENS) + SUM] = sums[SUM];
+#for SUM 0 SUMS
+  partial[thread * SUMS + SUM] = sums[SUM];
 #endfor
 #endif
   workgroupBarrier();
@@ -111,17 +126,25 @@ fn main(
     return;
   }
   let row = out_row(tile.start + token);
-#ifdef SWIGLU
-  put(row, result, silu(total(thread, partials)) * total(thread + RESULTS * TOKENS, partials));
-#else
-  put(row, result, total(thread, partials));
+  var value = total(thread, partials);
+#ifdef NORM
+  let scale = inverseSqrt(total(ROWS * TOKENS + token, partials) / f32(K) + EPS);
+  value *= scale;
 #endif
+#ifdef SWIGLU
+  var up = total(thread + RESULTS * TOKENS, partials);
+#ifdef NORM
+  up *= scale;
+#endif
+  value = silu(value) * up;
+#endif
+  put(row, result, value);
 }
 
 fn total(sum: u32, partials: u32) -> f32 {
   var result = 0.0;
   for (var i = 0u; i < partials; i++) {
-    result += partial[i * (ROWS * TOKENS) + sum];
+    result += partial[i * SUMS + sum];
   }
   return result;
 }
