@@ -9,6 +9,8 @@ export interface ModelShape {
   readonly ffn: number;
   readonly heads: number;
   readonly kvHeads: number;
+  /** Elements a head; absent = `dim / heads`. */
+  readonly headDim?: number;
   readonly vocab: number;
   readonly contextLength: number;
   readonly experts?: { readonly count: number; readonly perToken: number };
@@ -64,6 +66,6 @@ export function bytesPerToken({ shape, dtype }: BenchModel): number {
 }
 
 /** Bytes of the keys and values of one token in F32. */
-export function kvBytesPerToken({ dim, heads, kvHeads, layers }: ModelShape): number {
-  return 2 * 4 * layers * kvHeads * dim / heads;
+export function kvBytesPerToken({ dim, heads, kvHeads, headDim, layers }: ModelShape): number {
+  return 2 * 4 * layers * kvHeads * (headDim ?? dim / heads);
 }

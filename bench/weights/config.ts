@@ -39,7 +39,7 @@ export function configOf(shape: ModelShape): ModelConfig {
     num_hidden_layers: shape.layers,
     num_attention_heads: shape.heads,
     num_key_value_heads: shape.kvHeads,
-    head_dim: shape.dim / shape.heads,
+    head_dim: shape.headDim ?? shape.dim / shape.heads,
     vocab_size: shape.vocab,
     max_position_embeddings: shape.contextLength,
     rms_norm_eps: 1e-5,
