@@ -60,6 +60,7 @@ export interface ProductExperts {
 }
 
 const MAX_GROUPS = 65535;
+const MAX_THREADS = 256;
 
 /** Dispatches of which each run uses one. */
 export function planProduct(context: PlanContext, product: Product): Dispatch[] {
@@ -111,7 +112,10 @@ export function planTiled(product: Product, { across, down, rows, tokens }: Tile
   return plan(product, "gemm", defines, down * tokens, across * rows);
 }
 
-/** Threads of a workgroup, rows of the weight that it takes, and units of each that a thread reads at once. */
+/**
+ * Threads of a workgroup, rows of the weight that it takes, and units of each that a thread reads at once. The
+ * threads do not depend on the tile, so that neither does the order in which a row's products are summed.
+ */
 function streamShape(
   context: PlanContext,
   { weight, results, swiglu = false, experts }: Product,
@@ -119,11 +123,16 @@ function streamShape(
 ): { readonly threads: number; readonly rows: number; readonly depth: number } {
   const tuning = matrixTuning(context);
   const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
-  const threads = Math.min(tuning.threads, Math.max(32, 2 ** Math.ceil(Math.log2(units))));
+  const weightRows = results * (swiglu ? 2 : 1);
+  const few = weightRows / tuning.groups;
+  const useful = 2 ** Math.ceil(Math.log2(units));
+  const abreast = few < 1 ? Math.min(MAX_THREADS, 4 * tuning.threads) : tuning.threads;
+  const threads = Math.max(32, Math.min(abreast, useful));
   const shared = context.device.limits.maxComputeWorkgroupStorageSize;
+  const fits = (rows: number) => context.subgroups || 4 * threads * (rows + 1) * tile <= shared;
   let { rows, depth } = tuning;
-  while (!context.subgroups && rows > 2 && 4 * threads * rows * tile > shared) rows /= 2;
-  while (results * (swiglu ? 2 : 1) / rows > MAX_GROUPS) rows *= 2;
+  while (rows > (swiglu ? 2 : 1) && (rows > few || !fits(rows))) rows /= 2;
+  while (weightRows / rows > MAX_GROUPS) rows *= 2;
   while (depth > 1 && (experts?.combines || units % (threads * depth) > 0)) depth /= 2;
   return { threads, rows, depth };
 }

@@ -24,6 +24,8 @@ export interface MatrixTuning {
   readonly threads: number;
   /** Weight rows that a workgroup streams at once. */
   readonly rows: number;
+  /** Workgroups that fill the adapter: with fewer rows, each takes fewer, and shares them among more threads. */
+  readonly groups: number;
   /** Units of a row that a thread reads before it uses them, where rows divide so. */
   readonly depth: number;
   /** The tile of many rows. */
@@ -42,6 +44,7 @@ const defaults = {
   streamedTile: 8,
   threads: 64,
   rows: 4,
+  groups: 256,
   depth: 1,
   tileAcross: 16,
   tileDown: 8,
@@ -57,6 +60,7 @@ const software = {
   fewRows: 16,
   streamedTile: 1,
   rows: 2,
+  groups: 1,
   tileAcross: 8,
   tileRows: 2,
   tileTokens: 2,
@@ -77,6 +81,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
     streamedTile: all.streamedTile,
     threads: all.threads,
     rows: all.rows,
+    groups: all.groups,
     depth: all.depth,
     tile: {
       across: all.tileAcross,

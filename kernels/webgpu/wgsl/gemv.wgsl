@@ -120,25 +120,26 @@ fn main(
 #endfor
 #endif
   workgroupBarrier();
-  let result = first + thread / TOKENS;
-  let token = thread % TOKENS;
-  if (thread >= RESULTS * TOKENS || result >= N || token >= tile.count) {
-    return;
-  }
-  let row = out_row(tile.start + token);
-  var value = total(thread, partials);
+  for (var i = thread; i < RESULTS * TOKENS; i += THREADS) {
+    let result = first + i / TOKENS;
+    let token = i % TOKENS;
+    if (result >= N || token >= tile.count) {
+      continue;
+    }
+    var value = total(i, partials);
 #ifdef NORM
-  let scale = inverseSqrt(total(ROWS * TOKENS + token, partials) / f32(K) + EPS);
-  value *= scale;
+    let scale = inverseSqrt(total(ROWS * TOKENS + token, partials) / f32(K) + EPS);
+    value *= scale;
 #endif
 #ifdef SWIGLU
-  var up = total(thread + RESULTS * TOKENS, partials);
+    var up = total(i + RESULTS * TOKENS, partials);
 #ifdef NORM
-  up *= scale;
+    up *= scale;
 #endif
-  value = silu(value) * up;
+    value = silu(value) * up;
 #endif
-  put(row, result, value);
+    put(out_row(tile.start + token), result, value);
+  }
 }
 
 fn total(sum: u32, partials: u32) -> f32 {

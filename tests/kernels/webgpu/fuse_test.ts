@@ -39,13 +39,14 @@ function normRow(x: Float32Array, scale: Float32Array): Float64Array {
   return Float64Array.from(x, (value, i) => value / Math.sqrt(mean + eps) * scale[i]!);
 }
 
-/** Runs what `build` records; how many kernels it took. */
+/** Runs what `build` records; how many kernels it took, those that arrange weights aside. */
 async function dispatches(
   backend: WebGpuBackend,
   tokens: number,
   build: (r: Recorder) => void,
 ): Promise<number> {
   const program = backend.record("fused", build);
+  await backend.run(program, { tokens: 0, samples: 0 });
   const before = backend.counters.dispatches;
   await backend.run(program, { tokens, samples: 0 });
   return backend.counters.dispatches - before;

@@ -64,6 +64,10 @@ gpuTest("linear() agrees with float64 without subgroup operations", async (backe
   await checkLinear(backend, "f16", 3, 1000);
 }, { tuning: smallTiles, subgroups: false });
 
+gpuTest("linear() agrees with float64 with more results than threads", async (backend) => {
+  await checkLinear(backend, "q8_0", 45, 512);
+}, { tuning: { ...smallTiles, threads: 32, rows: 8 } });
+
 gpuTest("linear() gives the same bits whatever the units in flight", async (backend) => {
   await using other = await openBackend({ tuning: { ...smallTiles, threads: 32, depth: 1 } });
   for (const dtype of ["f16", "q8_0"] as const) {
