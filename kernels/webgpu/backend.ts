@@ -125,7 +125,10 @@ class DeviceBackend implements WebGpuBackend, Arena {
 
   seal(handle: Tensor): void {
     this.#open();
-    this.#seal(this.resolve(handle));
+    const tensor = this.resolve(handle);
+    if (tensor.state !== "open") return;
+    this.#upload.seal(tensor);
+    tensor.state = "sealed";
   }
 
   write(handle: Tensor, values: Float32Array | Int32Array, elementOffset = 0): void {
@@ -145,7 +148,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     const tensor = this.resolve(handle);
     checkValues("read", tensor, into);
     checkRange("read", tensor, 0, into.length, tensor.size);
-    if (tensor.state === "arranged") {
+    if (tensor.state === "arranging" || tensor.state === "arranged") {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
@@ -179,8 +182,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     const program = own(handle, this, DeviceProgram);
     for (const rows of ["tokens", "samples"] as const) checkCount(program, rows, counts[rows]);
     const { faults } = this.#gpu;
-    for (const weight of program.unsealed) this.#seal(weight);
-    program.unsealed = [];
+    await this.#arrange(program);
     const staging = await this.#readback.reserve(program.outputBytes);
     await faults.check();
     this.#last = undefined;
@@ -216,15 +218,27 @@ class DeviceBackend implements WebGpuBackend, Arena {
     return new DeviceProgram(parts, this, this.#gpu, this.#uniform);
   }
 
-  /** Arranges a complete weight as kernels want it. */
-  #seal(tensor: DeviceTensor): void {
-    if (tensor.state !== "open") return;
-    this.#upload.seal(tensor);
+  /** Arranges a program's weights as products want them; what was not sealed is sealed by its first use. */
+  async #arrange(program: DeviceProgram): Promise<void> {
+    const weights = program.unarranged.filter(({ state }) => state !== "arranged");
+    if (weights.length === 0) return;
+    for (const weight of weights) this.#startArranging(weight);
+    await this.#gpu.faults.check();
+    for (const weight of weights) if (weight.state === "arranging") weight.state = "arranged";
+    program.unarranged = [];
+  }
+
+  #startArranging(tensor: DeviceTensor): void {
+    if (tensor.state === "arranging") {
+      throw new KernelError("Unsupported", `Cannot use a weight half arranged: ${tensor.label}`);
+    }
+    this.seal(tensor);
     const dispatches = planSeal(this, tensor);
-    tensor.state = dispatches.length > 0 ? "arranged" : "sealed";
     if (dispatches.length === 0) return;
+    tensor.state = "arranging";
     const counts = { tokens: 0, samples: 0 };
-    this.#submit(this.#program({ label: "seal", length: 0, capacity: counts, dispatches }), counts);
+    const label = `arrange ${tensor.label}`;
+    this.#submit(this.#program({ label, length: 0, capacity: counts, dispatches }), counts);
   }
 
   /** One command buffer: a program, and the copies of its outputs; how many bytes are copied. */

@@ -45,8 +45,8 @@ export class DeviceProgram implements Program {
   readonly outputs: readonly Output[];
   /** Bytes of all outputs at their capacity. */
   readonly outputBytes: number;
-  /** Weights that may not be complete yet: the first run seals them. */
-  unsealed: readonly DeviceTensor[];
+  /** Weights that the first run has to arrange. */
+  unarranged: readonly DeviceTensor[];
   readonly #steps: readonly Step[];
   readonly #grid: Grid = new Uint32Array(3);
 
@@ -61,7 +61,7 @@ export class DeviceProgram implements Program {
     this.capacity = capacity;
     this.outputs = outputs.map((tensor) => ({ tensor, offset: 0, bytes: 0 }));
     this.outputBytes = outputs.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    this.unsealed = [...weights];
+    this.unarranged = [...weights];
     this.#steps = dispatches.map((dispatch) => {
       const { pipeline, layout } = pipelines.get(dispatch);
       const group = device.createBindGroup({

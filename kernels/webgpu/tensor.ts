@@ -34,8 +34,8 @@ export class DeviceTensor implements GpuTensor {
   readonly byteLength: number;
   readonly shards: readonly Shard[];
   readonly #rowBytes: number;
-  /** Open: may be loaded. Sealed: complete. Arranged: complete, and no longer as it was loaded. */
-  state: "open" | "sealed" | "arranged" = "open";
+  /** Open: may be loaded. Sealed: complete. Arranged: used as a weight, and no longer as it was loaded. */
+  state: "open" | "sealed" | "arranging" | "arranged" = "open";
 
   constructor(spec: TensorSpec, readonly owner: object, memory: Memory, limits: BindingLimits) {
     const { label, shape } = spec;
