@@ -220,7 +220,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
 
   /** Arranges a program's weights as products want them; what was not sealed is sealed by its first use. */
   async #arrange(program: DeviceProgram): Promise<void> {
-    const weights = program.unarranged.filter(({ state }) => state !== "arranged");
+    const weights = program.unarranged;
     if (weights.length === 0) return;
     for (const weight of weights) this.#startArranging(weight);
     await this.#gpu.faults.check();
@@ -229,6 +229,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   }
 
   #startArranging(tensor: DeviceTensor): void {
+    if (tensor.state === "arranged") return;
     if (tensor.state === "arranging") {
       throw new KernelError("Unsupported", `Cannot use a weight half arranged: ${tensor.label}`);
     }
