@@ -51,7 +51,7 @@ export function planAttention(
   const isTiled = ({ tokens }: Counts) => tokens >= layout.tiledFrom;
   const cost = ({ tokens }: Counts) =>
     attentionCost(shape, cache.spec.dtype, { tokens, seen: tokens, held: tokens });
-  return [
+  const dispatches: Dispatch[] = [
     {
       label: "attention of single tokens",
       kernel: "attention_decode",
@@ -76,19 +76,20 @@ export function planAttention(
       },
       cost: ({ tokens }) => mergeCost(shape, tokens * splitsOf(layout, tokens), tokens),
     },
-    {
-      label: "attention of prompts",
-      kernel: "attention_prefill",
-      defines,
-      bindings: [...inputs, output],
-      grid: (counts, into) => {
-        into[0] = isTiled(counts) ? shape.heads : 0;
-        into[1] = Math.ceil(counts.tokens / TILE_ROWS);
-        into[2] = 1;
-      },
-      cost: (counts) => isTiled(counts) ? cost(counts) : { bytes: 0, flops: 0 },
-    },
   ];
+  if (qkv.shape[0]! < layout.tiledFrom) return dispatches;
+  return [...dispatches, {
+    label: "attention of prompts",
+    kernel: "attention_prefill",
+    defines,
+    bindings: [...inputs, output],
+    grid: (counts, into) => {
+      into[0] = isTiled(counts) ? shape.heads : 0;
+      into[1] = Math.ceil(counts.tokens / TILE_ROWS);
+      into[2] = 1;
+    },
+    cost: (counts) => isTiled(counts) ? cost(counts) : { bytes: 0, flops: 0 },
+  }];
 }
 
 /** How much of their contexts the tokens of a step see. */

@@ -61,44 +61,40 @@ fn load_values(sequence: u32, base: u32, end: u32, head: u32, chunk: u32, thread
 // Adds products of four rows with four keys over 32 dimensions: column c is of key 4x + c.
 fn add_scores(sums: mat4x4<f32>, x: u32, y: u32) -> mat4x4<f32> {
   var scores = sums;
-#for I 0 8
-  {
+  for (var i = 0u; i < 8; i++) {
     let rows = mat4x4<f32>(
-      queries[y * STRIDE + I],
-      queries[(y + 8) * STRIDE + I],
-      queries[(y + 16) * STRIDE + I],
-      queries[(y + 24) * STRIDE + I],
+      queries[y * STRIDE + i],
+      queries[(y + 8) * STRIDE + i],
+      queries[(y + 16) * STRIDE + i],
+      queries[(y + 24) * STRIDE + i],
     );
     scores = mat4x4<f32>(
-      scores[0] + cached[x * STRIDE + I] * rows,
-      scores[1] + cached[(x + 8) * STRIDE + I] * rows,
-      scores[2] + cached[(x + 16) * STRIDE + I] * rows,
-      scores[3] + cached[(x + 24) * STRIDE + I] * rows,
+      scores[0] + cached[x * STRIDE + i] * rows,
+      scores[1] + cached[(x + 8) * STRIDE + i] * rows,
+      scores[2] + cached[(x + 16) * STRIDE + i] * rows,
+      scores[3] + cached[(x + 24) * STRIDE + i] * rows,
     );
   }
-#endfor
   return scores;
 }
 
 // Adds values weighted for four rows: column r is of row y + 8r.
 fn add_values(sums: mat4x4<f32>, x: u32, y: u32) -> mat4x4<f32> {
   var result = sums;
-#for I 0 8
-  {
+  for (var i = 0u; i < 8; i++) {
     let by_key = mat4x4<f32>(
-      cached[4 * I * STRIDE + x],
-      cached[(4 * I + 1) * STRIDE + x],
-      cached[(4 * I + 2) * STRIDE + x],
-      cached[(4 * I + 3) * STRIDE + x],
+      cached[4 * i * STRIDE + x],
+      cached[(4 * i + 1) * STRIDE + x],
+      cached[(4 * i + 2) * STRIDE + x],
+      cached[(4 * i + 3) * STRIDE + x],
     );
     result = mat4x4<f32>(
-      result[0] + by_key * weights[y * STRIDE + I],
-      result[1] + by_key * weights[(y + 8) * STRIDE + I],
-      result[2] + by_key * weights[(y + 16) * STRIDE + I],
-      result[3] + by_key * weights[(y + 24) * STRIDE + I],
+      result[0] + by_key * weights[y * STRIDE + i],
+      result[1] + by_key * weights[(y + 8) * STRIDE + i],
+      result[2] + by_key * weights[(y + 16) * STRIDE + i],
+      result[3] + by_key * weights[(y + 24) * STRIDE + i],
     );
   }
-#endfor
   return result;
 }
 
@@ -109,14 +105,14 @@ fn scaled(x: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
 // The sums of weights of four rows.
 fn row_masses(y: u32) -> vec4<f32> {
   var sums = mat4x4<f32>();
-#for I 0 8
-  sums += mat4x4<f32>(
-    weights[y * STRIDE + I],
-    weights[(y + 8) * STRIDE + I],
-    weights[(y + 16) * STRIDE + I],
-    weights[(y + 24) * STRIDE + I],
-  );
-#endfor
+  for (var i = 0u; i < 8; i++) {
+    sums += mat4x4<f32>(
+      weights[y * STRIDE + i],
+      weights[(y + 8) * STRIDE + i],
+      weights[(y + 16) * STRIDE + i],
+      weights[(y + 24) * STRIDE + i],
+    );
+  }
   return vec4<f32>(1) * sums;
 }
 
