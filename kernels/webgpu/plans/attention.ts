@@ -6,8 +6,6 @@ import { type GpuKvCache, kvStride } from "../kv_cache.ts";
 
 /** Rows of a tile: `attention_prefill.wgsl` is written for it. */
 const TILE_ROWS = 32;
-/** Threads of a decode workgroup, or a few less where they do not make whole keys. */
-const DECODE_THREADS = 128;
 /** Rounds of keys below which another part of a context does not pay. */
 const MIN_ROUNDS = 2;
 /** The largest head whose result `attention_prefill.wgsl` holds in registers. */
@@ -19,7 +17,7 @@ interface Layout {
   readonly blocks: number;
   /** Threads that hold one key, eight elements each. */
   readonly lanes: number;
-  /** Keys abreast. */
+  /** Keys abreast: as many as the threads of a workgroup hold. */
   readonly teams: number;
   /** Tokens from which on a step may have tiles of one sequence. */
   readonly tiledFrom: number;
@@ -130,7 +128,7 @@ function layoutOf({ tuning }: PlanContext, { heads, kvHeads, headDim }: Attentio
   return {
     lanes,
     blocks: kvHeads * Math.ceil(heads / kvHeads / 4),
-    teams: Math.floor(DECODE_THREADS / lanes),
+    teams: Math.floor((tuning["attentionThreads"] ?? 128) / lanes),
     tiledFrom: tuning["attentionTiledFrom"] ?? 64,
     splitGroups: tuning["attentionSplitGroups"] ?? 512,
     maxSplits: tuning["attentionMaxSplits"] ?? 32,

@@ -7,8 +7,6 @@ import {
 } from "../../backend.ts";
 import type { Binding, Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
 
-/** Threads of a workgroup; a power of two of at most 512. */
-const THREADS = 256;
 /** Logits that a thread of a segment has. */
 const EACH = 8;
 /** Loads of a thread that are on their way at once. */
@@ -27,14 +25,16 @@ export function planSample(
 ): Dispatch[] {
   const [rows, vocabulary] = logits.shape as [number, number];
   const pairs = inputs.history.shape[0]!;
-  const segments = Math.ceil(vocabulary / (THREADS * EACH));
+  const threads = context.tuning["samplerThreads"] ?? 256;
+  const segment = threads * EACH;
+  const segments = Math.ceil(vocabulary / segment);
   const replaced = SUMMARY * rows * segments;
   const scratch = context.scratch("sample", 4 * (replaced + pairs));
   const bind = (tensor: Tensor, access: Binding["access"]): Binding => ({
     buffer: context.resolve(tensor).shards[0]!.buffer,
     access,
   });
-  const sizes = { THREADS, EACH, SEGMENT: THREADS * EACH, SEGMENTS: segments };
+  const sizes = { THREADS: threads, EACH, SEGMENT: segment, SEGMENTS: segments };
   const vocabularyBytes = 4 * vocabulary;
   return [
     {

@@ -66,6 +66,8 @@ const software = {
   tileTokens: 2,
   groupedRows: 4,
   tiledRows: 4,
+  attentionThreads: 32,
+  samplerThreads: 64,
 } as const;
 
 /** The constants that suit an adapter. */

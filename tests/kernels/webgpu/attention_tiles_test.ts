@@ -47,12 +47,12 @@ for (const setting of settings) {
   const described = `${heads}/${kvHeads} heads of ${headDim} ${dtype}, window ${window ?? "none"}`;
   gpuTest(`attention() of prompts and parts agrees with the reference: ${described}`, (backend) => {
     return compare(backend, setting);
-  }, { tuning: { attentionTiledFrom: 24 } });
+  }, { tuning: { attentionThreads: 128, attentionTiledFrom: 24 } });
 }
 
 gpuTest("attention() agrees with the reference without subgroups", (backend) => {
   return compare(backend, settings[0]!);
-}, { subgroups: false, tuning: { attentionTiledFrom: TOKENS + 1 } });
+}, { subgroups: false, tuning: { attentionThreads: 128, attentionTiledFrom: TOKENS + 1 } });
 
 async function compare(backend: Backend, setting: Setting): Promise<void> {
   const reference = createReferenceBackend();
