@@ -1,10 +1,11 @@
-import { openBackend, withAdapter } from "../support/gpu.ts";
+import { SharedGpu, withAdapter } from "../support/gpu.ts";
 import { backendContract } from "./backend_contract.ts";
 
 if (withAdapter("webgpu fulfils the backend contract")) {
+  const gpu = new SharedGpu();
   backendContract({
     name: "webgpu",
     threads: [1],
-    create: ({ maxBytes }) => openBackend(maxBytes === undefined ? {} : { maxBytes }),
+    create: ({ maxBytes }) => gpu.backend(maxBytes === undefined ? {} : { maxBytes }),
   });
 }

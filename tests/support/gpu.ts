@@ -1,4 +1,5 @@
 /** Tests that need a WebGPU adapter; one in software will do. */
+import { opened } from "../../kernels/webgpu/gpu.ts";
 import { createWebGpuBackend, openGpu } from "../../kernels/webgpu/mod.ts";
 import type {
   Gpu,
@@ -44,16 +45,16 @@ export function gpuTest(
   });
 }
 
+/** A backend under test. */
+export type OpenBackend = AsyncDisposable & {
+  readonly backend: WebGpuBackend;
+  readonly gpu: Gpu;
+};
+
 /** A backend with a GPU of its own. */
-export async function openBackend(
-  { maxBytes, tuning, ...options }: OpenOptions = {},
-): Promise<AsyncDisposable & { readonly backend: WebGpuBackend; readonly gpu: Gpu }> {
+export async function openBackend(options: OpenOptions = {}): Promise<OpenBackend> {
   const gpu = await openGpu(options);
-  const backend = createWebGpuBackend({
-    gpu,
-    ...(maxBytes !== undefined && { maxBytes }),
-    ...(tuning && { tuning }),
-  });
+  const backend = createWebGpuBackend({ ...options, gpu });
   return {
     gpu,
     backend,
@@ -62,4 +63,23 @@ export async function openBackend(
       await gpu.close();
     },
   };
+}
+
+/** One GPU for many tests, which compile a kernel once. It stays open. */
+export class SharedGpu {
+  #gpu: Promise<Gpu> | undefined;
+
+  /** A backend of its own on it. */
+  async backend(options: Omit<WebGpuBackendOptions, "gpu"> = {}): Promise<OpenBackend> {
+    const gpu = await (this.#gpu ??= openGpu());
+    const backend = createWebGpuBackend({ ...options, gpu });
+    return {
+      gpu,
+      backend,
+      async [Symbol.asyncDispose]() {
+        backend.close();
+        await opened(gpu).mapper.settled();
+      },
+    };
+  }
 }

@@ -2,8 +2,7 @@
 import type { Backend } from "../../../kernels/backend.ts";
 import { createReferenceBackend } from "../../../kernels/reference/mod.ts";
 import { createWasmBackend, createWasmThreads } from "../../../kernels/wasm/mod.ts";
-import { createWebGpuBackend, openGpu } from "../../../kernels/webgpu/mod.ts";
-import { withAdapter } from "../../support/gpu.ts";
+import { SharedGpu, withAdapter } from "../../support/gpu.ts";
 
 /** A kind of backend. */
 export interface TestedBackend {
@@ -12,15 +11,12 @@ export interface TestedBackend {
   with(body: (create: () => Promise<Backend>) => Promise<void>): Promise<void>;
 }
 
+const gpu = new SharedGpu();
 const webgpu: TestedBackend = {
   name: "webgpu",
   with: async (body) => {
-    const gpu = await openGpu();
-    try {
-      await closing(body, () => Promise.resolve(createWebGpuBackend({ gpu })));
-    } finally {
-      await gpu.close();
-    }
+    await using opened = new AsyncDisposableStack();
+    await body(async () => opened.use(await gpu.backend()).backend);
   },
 };
 
