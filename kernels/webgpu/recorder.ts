@@ -16,21 +16,21 @@ import { shapes } from "../shapes.ts";
 import type { Dispatch, GpuTensor, PlanContext } from "./dispatch.ts";
 import type { DeviceTensor } from "./tensor.ts";
 import type { GpuKvCache } from "./kv_cache.ts";
-import { planAttention } from "./plans/attention.ts";
-import { planExperts } from "./plans/experts.ts";
-import { planLinear } from "./plans/linear.ts";
-import { planRoute } from "./plans/route.ts";
 import {
   planAdd,
   planAddGated,
+  planAttention,
   planClear,
   planEmbed,
+  planExperts,
   planGather,
+  planLinear,
   planRmsNorm,
   planRotateAppend,
-} from "./plans/rows.ts";
-import { planSample } from "./plans/sample.ts";
-import { planSwiglu } from "./plans/swiglu.ts";
+  planRoute,
+  planSample,
+  planSwiglu,
+} from "./plans/mod.ts";
 
 /** What a recorder needs of its backend. */
 export interface Arena extends PlanContext {

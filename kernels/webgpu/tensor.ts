@@ -5,7 +5,7 @@ import { KernelError } from "../errors.ts";
 import type { GpuTensor, Shard } from "./dispatch.ts";
 import { type GpuKvCache, type KvLayer, kvLayerBytes } from "./kv_cache.ts";
 import type { Memory } from "./memory.ts";
-import { shardBytes } from "./plans/weights.ts";
+import { shardBytes } from "./plans/mod.ts";
 
 /** Bytes of a tensor that lie together in one buffer. */
 export interface Piece {

@@ -12,6 +12,9 @@ import { sharedTest } from "../../support/shared.ts";
 import { testedBackends } from "./backends.ts";
 import { greedy, greedyBatch, placement } from "./greedy.ts";
 
+/** Ids that are reproduced: all, or a prefix where the backend's tests run again on a slow driver. */
+const length = Deno.env.has("TANDEM_TEST_ADAPTER") ? 64 : undefined;
+
 for (const { name, with: withBackends } of testedBackends) {
   for (const model of ["stories260K", "stories260K-moe4"]) {
     const path = `models/${model}`;
@@ -22,7 +25,8 @@ for (const { name, with: withBackends } of testedBackends) {
       (dir) =>
         withBackends(async (create) => {
           const { prompt, ids } = expected(dir);
-          assert.deepEqual(await greedy([load(await create(), dir)], prompt, ids.length), ids);
+          const known = ids.slice(0, length);
+          assert.deepEqual(await greedy([load(await create(), dir)], prompt, known.length), known);
         }),
     );
 

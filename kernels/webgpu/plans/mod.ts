@@ -1,0 +1,18 @@
+/** What every operation dispatches, and how weights lie in memory for it. */
+export { planAttention } from "./attention.ts";
+export { planExperts } from "./experts.ts";
+export { planLinear } from "./linear.ts";
+export { planRoute } from "./route.ts";
+export {
+  planAdd,
+  planAddGated,
+  planClear,
+  planEmbed,
+  planGather,
+  planRmsNorm,
+  planRotateAppend,
+} from "./rows.ts";
+export { planSample } from "./sample.ts";
+export { planSwiglu } from "./swiglu.ts";
+export { type MatrixTuning, matrixTuning, tuningOf } from "./tuning.ts";
+export { planSeal, shardBytes } from "./weights.ts";
