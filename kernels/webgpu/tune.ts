@@ -2,7 +2,7 @@
 import type { WeightDType } from "../backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "./backend.ts";
 import type { Gpu } from "./gpu.ts";
-import { tuningOf } from "./plans/tuning.ts";
+import { tuningOf } from "./plans/mod.ts";
 
 /** Constants by name. */
 export type Tuning = Readonly<Record<string, number>>;
