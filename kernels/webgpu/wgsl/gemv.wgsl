@@ -42,9 +42,11 @@ fn main(
 ) {
   let first = group.y * RESULTS;
   let tile = tile_at(group.x);
+#ifdef EXPERTS
   if (tile.count == 0u) {
     return;
   }
+#endif
   var x_rows: array<u32, TOKENS>;
 #for TOKEN 0 TOKENS
   x_rows[TOKEN] = x_row(tile.start + min(TOKEN, tile.count - 1u));

@@ -1,28 +1,28 @@
 // Groups of eight blocks of 32 in 17 vectors: the blocks' eight f16 scales, then 16 vectors of bytes biased by
-// 128. Word w of vector j holds elements 4 * (16 * w + j) to + 3 of the group; its block is 2 * w + j / 8.
-#define UNITS (ROW_VECTORS / 17 * 16)
-#define PARTS 4
+// 128. Word w of vector j holds elements 4 * (16 * w + j) to + 3 of the group; its block is 2 * w + j / 8. A unit
+// is two vectors, j and j + 8: four elements of each block.
+#define UNITS (ROW_VECTORS / 17 * 8)
+#define PARTS 8
 
 struct Unit {
-  bytes: vec4u,
-  scales: vec4f,
+  even: vec4u,
+  odd: vec4u,
+  scales: vec4u,
 }
 
 fn load_unit(row: u32, unit: u32) -> Unit {
-  let group = row * ROW_VECTORS + unit / 16u * 17u;
-  let vector = unit % 16u;
-  let pairs = weights[group] >> vec4u(vector / 8u * 16u);
-  let scales = vec4f(
-    unpack2x16float(pairs.x).x,
-    unpack2x16float(pairs.y).x,
-    unpack2x16float(pairs.z).x,
-    unpack2x16float(pairs.w).x,
-  );
-  return Unit(weights[group + 1u + vector], scales);
+  let group = row * ROW_VECTORS + unit / 8u * 17u;
+  let vector = group + 1u + unit % 8u;
+  return Unit(weights[vector], weights[vector + 8u], weights[group]);
 }
 
 fn decode(unit: Unit, part: u32) -> vec4f {
-  return scaled(unit.bytes[part], unit.scales[part]);
+  let word = part / 2u;
+  let scales = unpack2x16float(unit.scales[word]);
+  if (part % 2u == 0u) {
+    return scaled(unit.even[word], scales.x);
+  }
+  return scaled(unit.odd[word], scales.y);
 }
 
 // (1 + byte / 256 - 1.5) * 256 is the byte less 128; every step is exact.
@@ -32,7 +32,7 @@ fn scaled(bytes: u32, scale: f32) -> vec4f {
 }
 
 fn part_index(unit: u32, part: u32) -> u32 {
-  return unit / 16u * 64u + part * 16u + unit % 16u;
+  return unit / 8u * 64u + part * 8u + unit % 8u;
 }
 
 fn weight4(row: u32, index: u32) -> vec4f {
