@@ -70,7 +70,7 @@ function planSingle(context: PlanContext, experts: Experts, tokens: LiveRows): D
     results: dim,
     add: true,
     defines: {},
-    combines: true,
+    combines: topK,
     bindings: [read({ buffer: chosen }), read({ buffer: masses })],
   });
   return [...gated, ...summed].map((product) => planStreamed(context, product, 1));

@@ -38,7 +38,7 @@ export function expertProducts(
   weight: GpuTensor,
   base: number,
   tokens: LiveRows,
-  { defines, bindings, tiles, combines = false, ...product }: ExpertProduct,
+  { defines, bindings, tiles, combines = 0, ...product }: ExpertProduct,
 ): Product[] {
   const [, rows, k] = weight.shape as [number, number, number];
   const bytes = rows * rowBytes(weight.dtype as WeightDType, k);
@@ -54,7 +54,7 @@ export function expertProducts(
         FIRST_EXPERT: base + shard.first,
         EXPERTS: shard.count,
         MATRIX_ROWS: rows,
-        COMBINE: combines,
+        COMBINE: combines > 0,
       },
       combines,
       bindings,

@@ -49,8 +49,8 @@ export interface Product {
 export interface ProductExperts {
   /** Which rows have which. */
   readonly defines: Defines;
-  /** Whether results are sums over several rows of `x`. */
-  readonly combines?: boolean;
+  /** Rows of `x` whose products each result sums up; absent or 0 = one row each. */
+  readonly combines?: number;
   /** Bindings from 4 on. */
   readonly bindings: readonly Binding[];
   /** Tiles of at most `tile` rows; absent = as if all rows had the same weight. */
@@ -123,10 +123,11 @@ function streamShape(
 ): { readonly threads: number; readonly rows: number; readonly depth: number } {
   const tuning = matrixTuning(context);
   const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
+  const slots = experts?.combines || 1;
   const weightRows = results * (swiglu ? 2 : 1);
   const few = weightRows / tuning.groups;
-  const useful = 2 ** Math.ceil(Math.log2(units));
-  const abreast = few < 1 ? Math.min(MAX_THREADS, 4 * tuning.threads) : tuning.threads;
+  const useful = 2 ** Math.ceil(Math.log2(slots * units));
+  const abreast = few < 1 || slots > 1 ? Math.min(MAX_THREADS, 4 * tuning.threads) : tuning.threads;
   const threads = Math.max(32, Math.min(abreast, useful));
   const shared = context.device.limits.maxComputeWorkgroupStorageSize;
   const fits = (rows: number) => context.subgroups || 4 * threads * (rows + 1) * tile <= shared;
