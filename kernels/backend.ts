@@ -20,7 +20,12 @@ export type DType = WeightDType | "i32";
 export type Rows = "tokens" | "samples";
 
 /** How many rows of each kind are live in one run; each at most its capacity. */
-export type Counts = Readonly<Record<Rows, number>>;
+export interface Counts extends Readonly<Record<Rows, number>> {
+  /** Whether no two of the tokens are of one sequence, as where all are decoded; absent = not known. */
+  readonly distinct?: boolean;
+  /** The most positions that one of the tokens sees, without windows; absent = not known. */
+  readonly context?: number;
+}
 
 /** A handle of device memory, row-major. Only the backend that made it can read it. */
 export interface Tensor {
@@ -190,8 +195,9 @@ export interface Recorder {
   /** `out = silu(x · gateᵀ) * (x · upᵀ)`; `gateUp` `[2 * ffn, k]` holds gate rows, then up rows. */
   swiglu(out: Tensor, x: Tensor, gateUp: Tensor): void;
   /**
-   * Rotates (half-split pairs `i`, `i + headDim/2`) queries in place and keys, and appends keys and values
-   * of `layer` to the cache. `qkv` f32 `[tokens, (heads + 2 * kvHeads) * headDim]`: q heads, k heads, v heads.
+   * Rotates (half-split pairs `i`, `i + headDim/2`) queries, for the attention that follows, and keys, and
+   * appends keys and values of `layer` to the cache. `qkv` f32 `[tokens, (heads + 2 * kvHeads) * headDim]`: q
+   * heads, k heads, v heads; what is left in it is for that attention only.
    */
   rotateAppend(
     qkv: Tensor,

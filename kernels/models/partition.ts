@@ -3,7 +3,7 @@ import type { Backend, Counts, Tensor } from "../backend.ts";
 import { TOP_LOGPROBS } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { WeightSource } from "../formats/mod.ts";
-import type { Activations } from "./activations.ts";
+import type { Activations, Capacity } from "./activations.ts";
 import { PartitionBuild, type Segment } from "./partition_build.ts";
 import type { PartitionOptions } from "./partition_options.ts";
 import type { ModelSpec } from "./spec.ts";
@@ -63,7 +63,11 @@ export class ModelPartition {
   /** Runs one step. Throws `InvalidArgument` when a count passes its capacity. */
   async step(step: Step): Promise<StepResult> {
     this.#write(step);
-    const counts = { tokens: step.tokens, samples: this.last ? step.samples : 0 };
+    const counts = {
+      tokens: step.tokens,
+      samples: this.last ? step.samples : 0,
+      ...reach(step, this.#options.capacity),
+    };
     for (const segment of this.#segments) {
       await this.#backend.run(segment.program, counts);
       if (segment.remoteLayer !== undefined) await this.#askExperts(segment.remoteLayer, counts);
@@ -148,4 +152,16 @@ function checkCount(what: string, count: number, capacity: number): void {
 function checkLength(what: string, length: number, needed: number): void {
   if (length >= needed) return;
   throw new KernelError("InvalidArgument", `Cannot take fewer ${what} than ${needed}: ${length}`);
+}
+
+/** What a step's placement tells of its attention. */
+function reach(
+  { tokens, positions, sequences }: Step,
+  capacity: Capacity,
+): Required<Pick<Counts, "distinct" | "context">> {
+  let context = 0;
+  for (let t = 0; t < tokens; t++) context = Math.max(context, positions[t]! + 1);
+  const distinct = tokens <= capacity.sequences &&
+    new Set(sequences.subarray(0, tokens)).size === tokens;
+  return { distinct, context };
 }

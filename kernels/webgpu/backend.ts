@@ -14,7 +14,7 @@ import type {
 } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { PlanContext } from "./dispatch.ts";
-import { fuseNorms } from "./fuse.ts";
+import { fuseNorms, fuseRotations } from "./fuse.ts";
 import { type Gpu, opened, type OpenGpu } from "./gpu.ts";
 import { Memory } from "./memory.ts";
 import { planSeal, tuningOf } from "./plans/mod.ts";
@@ -170,7 +170,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
       label,
       length,
       capacity,
-      dispatches: fuseNorms(dispatches),
+      dispatches: fuseRotations(fuseNorms(dispatches)),
       weights,
       outputs: outputs.map(this.resolve),
     });

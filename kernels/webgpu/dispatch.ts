@@ -19,6 +19,31 @@ export interface Dispatch {
   readonly norm?: Norm;
   /** The same, of rows that it norms itself; absent or nothing = it cannot. */
   readonly normed?: (norm: Norm) => Dispatch | undefined;
+  /** How it rotates and appends rows for attention, if that is all it does. */
+  readonly rotation?: Rotation;
+  /**
+   * In runs of distinct tokens: the same of rows that it rotates and appends itself; `idle` = it does nothing
+   * then. Absent or nothing = it cannot.
+   */
+  readonly rotated?: "idle" | ((rotation: Rotation) => Dispatch | undefined);
+}
+
+/** Norms and rotates queries and keys of `qkv`, and appends keys and values. */
+export interface Rotation {
+  /** f32 rows of query, key and value heads. */
+  readonly qkv: GPUBuffer;
+  /** Where keys are appended. */
+  readonly keys: GPUBuffer;
+  /** Cosines and sines of every position. */
+  readonly table: Binding;
+  /** Weights of the norms of every head that come before. */
+  readonly norms: readonly { readonly of: "query" | "key"; readonly weight: Binding }[];
+  /** Added to the mean square by the norms. */
+  readonly eps: number;
+  /** Pages of the cache. */
+  readonly pages: number;
+  /** Rows of page tables. */
+  readonly sequences: number;
 }
 
 /** RMSNorm of whole rows: `out = x / sqrt(mean(x²) + eps) * weight`. */

@@ -1,36 +1,15 @@
-/** Attention over the paged cache: single tokens split over their context, prompts in tiles of rows. */
+/** Attention over the paged cache: single tokens, in parts where contexts are long, and prompts in tiles. */
 import type { AttentionShape, Counts, KvCacheSpec, Placement } from "../../backend.ts";
-import { KernelError } from "../../errors.ts";
 import type { Binding, Cost, Defines, Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
-import { type GpuKvCache, kvStride } from "../kv_cache.ts";
-
-/** Rows of a tile: `attention_prefill.wgsl` is written for it. */
-const TILE_ROWS = 32;
-/** Rounds of keys below which another part of a context does not pay. */
-const MIN_ROUNDS = 2;
-/** The largest head whose result `attention_prefill.wgsl` holds in registers. */
-const MAX_HEAD_DIM = 256;
-
-/** What the three kernels and their grids agree on. */
-interface Layout {
-  /** Blocks of at most four query heads of one KV head: a workgroup each. */
-  readonly blocks: number;
-  /** Threads that hold one key, eight elements each. */
-  readonly lanes: number;
-  /** Keys abreast: as many as the threads of a workgroup hold. */
-  readonly teams: number;
-  /** Tokens from which on a step may have tiles of one sequence. */
-  readonly tiledFrom: number;
-  /** Workgroups that fill the adapter. */
-  readonly splitGroups: number;
-  /** Most parts of a context. */
-  readonly maxSplits: number;
-}
+import type { GpuKvCache } from "../kv_cache.ts";
+import { type AttentionLayout, attentionLayout, splitsOf, TILE_ROWS } from "./attention_layout.ts";
+import { canRotate, rotatedBindings, rotatedDefines } from "./attention_rotation.ts";
+import { read, single, write } from "./operands.ts";
 
 /**
- * Plans causal attention. `attention_decode` takes rows one by one, each in as many parts of its context as
- * fill the adapter; `attention_merge` joins the parts. In steps of many tokens `attention_prefill` takes the
- * tiles of 32 rows that are of one sequence, and the others pass over these.
+ * Plans causal attention. `attention_decode` takes rows one by one, in parts of their context where that is long,
+ * which `attention_merge` joins. In steps of many tokens `attention_prefill` takes the tiles of 32 rows that are
+ * of one sequence, and the others pass over these.
  */
 export function planAttention(
   context: PlanContext,
@@ -41,53 +20,123 @@ export function planAttention(
   shape: AttentionShape,
   placement: Placement,
 ): Dispatch[] {
-  const layout = layoutOf(context, shape);
-  const defines = definesOf(layout, cache.spec, shape, context.resolve(placement.pages));
+  const layout = attentionLayout(context, shape, cache.spec, placement);
+  const defines = definesOf(layout, cache.spec, shape);
   const inputs = inputsOf(context, qkv, cache, layer, placement);
-  const output: Binding = { buffer: out.shards[0]!.buffer, access: "write" };
-  const parts = context.scratch("attention parts", partBytes(layout, shape));
-  const isTiled = ({ tokens }: Counts) => tokens >= layout.tiledFrom;
-  const cost = ({ tokens }: Counts) =>
-    attentionCost(shape, cache.spec.dtype, { tokens, seen: tokens, held: tokens });
-  const dispatches: Dispatch[] = [
-    {
-      label: "attention of single tokens",
-      kernel: "attention_decode",
-      defines: { ...defines, SUBGROUPS: canShuffle(context, layout) },
-      bindings: [...inputs, output, { buffer: parts, access: "write" }],
-      grid: ({ tokens }, into) => {
-        into[0] = layout.blocks;
-        into[1] = tokens;
-        into[2] = splitsOf(layout, tokens);
-      },
-      cost: (counts) => isTiled(counts) ? { bytes: 0, flops: 0 } : cost(counts),
-    },
-    {
-      label: "attention, parts of a context",
-      kernel: "attention_merge",
-      defines,
-      bindings: [...inputs, { buffer: parts, access: "read" }, output],
-      grid: ({ tokens }, into) => {
-        into[0] = splitsOf(layout, tokens) > 1 ? shape.heads : 0;
-        into[1] = tokens;
-        into[2] = 1;
-      },
-      cost: ({ tokens }) => mergeCost(shape, tokens * splitsOf(layout, tokens), tokens),
-    },
-  ];
+  const output = { buffer: single(out) };
+  const dispatches = [decode(context, layout, defines, inputs, output, shape, cache.spec)];
+  if (layout.mostSplits > 1) {
+    const parts = { buffer: context.scratch("attention parts", partBytes(layout)) };
+    dispatches.push(
+      decode(context, layout, { ...defines, SPLIT: true }, inputs, parts, shape, cache.spec),
+      merge(layout, shape, read(parts), write(output)),
+    );
+  }
   if (qkv.shape[0]! < layout.tiledFrom) return dispatches;
-  return [...dispatches, {
+  return [...dispatches, prefill(layout, defines, [...inputs, write(output)], shape, cache.spec)];
+}
+
+function decode(
+  context: PlanContext,
+  layout: AttentionLayout,
+  defines: Defines,
+  inputs: readonly Binding[],
+  result: { readonly buffer: GPUBuffer },
+  shape: AttentionShape,
+  { dtype }: KvCacheSpec,
+): Dispatch {
+  const isSplit = defines["SPLIT"] === true;
+  const dispatch: Dispatch = {
+    label: isSplit ? "attention of parts of contexts" : "attention of single tokens",
+    kernel: "attention_decode",
+    defines,
+    bindings: [...inputs, write(result)],
+    grid: (counts, into) => {
+      const splits = splitsOf(layout, counts);
+      into[0] = splits > 1 === isSplit ? layout.blocks : 0;
+      into[1] = counts.tokens;
+      into[2] = splits;
+    },
+    cost: (counts) => isTiled(layout, counts) ? free : leastCost(shape, dtype, counts),
+  };
+  return {
+    ...dispatch,
+    rotated: (rotation) =>
+      canRotate(context, rotation, dispatch)
+        ? {
+          ...dispatch,
+          label: `${dispatch.label}, with rotation`,
+          defines: { ...defines, ...rotatedDefines(rotation) },
+          bindings: rotatedBindings(rotation, dispatch.bindings),
+        }
+        : undefined,
+  };
+}
+
+function merge(
+  layout: AttentionLayout,
+  { heads, headDim }: AttentionShape,
+  parts: Binding,
+  out: Binding,
+): Dispatch {
+  const threads = Math.min(layout.threads, 128);
+  return {
+    label: "attention, merge of parts",
+    kernel: "attention_merge",
+    defines: {
+      HEADS: heads,
+      HEAD_DIM: headDim,
+      PART: layout.part,
+      MAX_SPLITS: layout.mostSplits,
+      THREADS: threads,
+    },
+    bindings: [parts, out],
+    grid: (counts, into) => {
+      into[0] = splitsOf(layout, counts) > 1 ? heads : 0;
+      into[1] = counts.tokens;
+      into[2] = 1;
+    },
+    cost: (counts) => {
+      const sums = heads * headDim * splitsOf(layout, counts) * counts.tokens;
+      return { bytes: 4 * sums, flops: 2 * sums };
+    },
+  };
+}
+
+function prefill(
+  layout: AttentionLayout,
+  defines: Defines,
+  bindings: readonly Binding[],
+  shape: AttentionShape,
+  { dtype }: KvCacheSpec,
+): Dispatch {
+  return {
     label: "attention of prompts",
     kernel: "attention_prefill",
     defines,
-    bindings: [...inputs, output],
+    bindings,
     grid: (counts, into) => {
-      into[0] = isTiled(counts) ? shape.heads : 0;
+      into[0] = isTiled(layout, counts) ? shape.heads : 0;
       into[1] = Math.ceil(counts.tokens / TILE_ROWS);
       into[2] = 1;
     },
-    cost: (counts) => isTiled(counts) ? cost(counts) : { bytes: 0, flops: 0 },
-  }];
+    cost: (counts) => isTiled(layout, counts) ? leastCost(shape, dtype, counts) : free,
+    rotated: "idle",
+  };
+}
+
+/** Whether a step may have tiles of one sequence. */
+function isTiled({ tiledFrom }: AttentionLayout, { tokens, distinct }: Counts): boolean {
+  return tokens >= tiledFrom && distinct !== true;
+}
+
+const free: Cost = { bytes: 0, flops: 0 };
+
+/** A plan does not know contexts: every token sees one position at least, and the furthest one all of its own. */
+function leastCost(shape: AttentionShape, dtype: "f32" | "f16", counts: Counts): Cost {
+  const { tokens, context = 1 } = counts;
+  const positions = counts.distinct ? tokens - 1 + context : Math.max(tokens, context);
+  return attentionCost(shape, dtype, { tokens, seen: positions, held: positions });
 }
 
 /** How much of their contexts the tokens of a step see. */
@@ -100,7 +149,7 @@ export interface Seen {
   readonly held: number;
 }
 
-/** What attention moves and computes at least; a plan does not know contexts and takes one position a token. */
+/** What attention moves and computes at least. */
 export function attentionCost(
   { heads, kvHeads, headDim }: AttentionShape,
   dtype: KvCacheSpec["dtype"],
@@ -110,46 +159,15 @@ export function attentionCost(
   return { bytes: cached + 8 * tokens * heads * headDim, flops: 4 * seen * heads * headDim };
 }
 
-function mergeCost({ heads, headDim }: AttentionShape, parts: number, tokens: number): Cost {
-  return {
-    bytes: 4 * heads * (parts * (headDim + 2) + tokens * headDim),
-    flops: 2 * parts * heads * headDim,
-  };
-}
-
-function layoutOf({ tuning }: PlanContext, { heads, kvHeads, headDim }: AttentionShape): Layout {
-  if (headDim > MAX_HEAD_DIM) {
-    throw new KernelError(
-      "Unsupported",
-      `Cannot record attention, heads have at most ${MAX_HEAD_DIM} elements: ${headDim}`,
-    );
-  }
-  const lanes = kvStride({ headDim }) / 8;
-  return {
-    lanes,
-    blocks: kvHeads * Math.ceil(heads / kvHeads / 4),
-    teams: Math.floor((tuning["attentionThreads"] ?? 128) / lanes),
-    tiledFrom: tuning["attentionTiledFrom"] ?? 64,
-    splitGroups: tuning["attentionSplitGroups"] ?? 512,
-    maxSplits: tuning["attentionMaxSplits"] ?? 32,
-  };
-}
-
-/** Parts of every context in a step; `attention_splits.wgsl` counts the same. */
-function splitsOf({ blocks, splitGroups, maxSplits }: Layout, tokens: number): number {
-  return Math.max(1, Math.min(maxSplits, Math.floor(splitGroups / (tokens * blocks))));
-}
-
-/** Parts are written only where there are several a token, so that they never are more than `splitGroups`. */
-function partBytes({ splitGroups }: Layout, { headDim }: AttentionShape): number {
-  return 4 * splitGroups * 4 * (headDim + 2);
+/** Parts are only written where there are several a token, so that all are no more than `splitGroups`. */
+function partBytes({ splitGroups, part }: AttentionLayout): number {
+  return 4 * splitGroups * 4 * part;
 }
 
 function definesOf(
-  layout: Layout,
+  layout: AttentionLayout,
   { pageSize, dtype }: KvCacheSpec,
   { heads, kvHeads, headDim, window }: AttentionShape,
-  { shape }: GpuTensor,
 ): Defines {
   return {
     HEADS: heads,
@@ -161,16 +179,17 @@ function definesOf(
     SCALE: `f32(${1 / Math.sqrt(headDim)})`,
     WINDOW: window ?? 0,
     HALVES: dtype === "f16",
+    CACHE_ACCESS: "read",
     PAGE_SIZE: pageSize,
-    SEQUENCE_PAGES: shape[1]!,
+    SEQUENCE_PAGES: layout.sequencePages,
     LANES: layout.lanes,
     TEAMS: layout.teams,
+    THREADS: layout.threads,
+    SUBGROUPS: layout.shuffles,
+    COLUMNS: layout.columns,
+    EXCHANGE: layout.exchange,
     ROUND_KEYS: 4 * layout.teams,
-    MIN_ROUNDS,
-    PART: headDim + 2,
-    HEAD_BLOCKS: layout.blocks,
-    SPLIT_GROUPS: layout.splitGroups,
-    MAX_SPLITS: layout.maxSplits,
+    PART: layout.part,
     TILED_FROM: layout.tiledFrom,
     TILE_ROWS,
     CHUNKS: Math.ceil(headDim / 32),
@@ -185,13 +204,6 @@ function inputsOf(
   { positions, sequences, pages }: Placement,
 ): Binding[] {
   const { keys, values } = cache.layers[layer]!;
-  const tables = [positions, sequences, pages].map((tensor) => context.resolve(tensor));
-  const buffers = [qkv.shards[0]!.buffer, keys, values, ...tables.map((t) => t.shards[0]!.buffer)];
-  return buffers.map((buffer) => ({ buffer, access: "read" }));
-}
-
-/** Whether the threads of a key lie in one subgroup. */
-function canShuffle({ subgroups, device }: PlanContext, { lanes }: Layout): boolean {
-  const { subgroupMinSize = 0 } = device.adapterInfo as { subgroupMinSize?: number };
-  return subgroups && lanes <= subgroupMinSize && (lanes & (lanes - 1)) === 0;
+  const tables = [positions, sequences, pages].map((tensor) => single(context.resolve(tensor)));
+  return [single(qkv), keys, values, ...tables].map((buffer) => read({ buffer }));
 }

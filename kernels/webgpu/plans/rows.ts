@@ -127,6 +127,20 @@ export function planRotateAppend(
       bytes: live(qkv, counts) * elements * 8,
       flops: live(qkv, counts) * elements * 4,
     }),
+    ...(!isRow && {
+      rotation: {
+        qkv: single(qkv),
+        keys,
+        table: read(table),
+        norms: [
+          ...(qNorm ? [{ of: "query" as const, weight: read(qNorm) }] : []),
+          ...(kNorm ? [{ of: "key" as const, weight: read(kNorm) }] : []),
+        ],
+        eps: rotary.eps,
+        pages,
+        sequences: tables.shape[0]!,
+      },
+    }),
   }];
 }
 

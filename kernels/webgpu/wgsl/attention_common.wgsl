@@ -1,8 +1,8 @@
 // What the attention kernels share: bindings 1 to 6, the paged cache, and which rows go in tiles.
 
 @group(0) @binding(1) var<storage, read> qkv: array<f32>;
-@group(0) @binding(2) var<storage, read> keys: array<Cell>;
-@group(0) @binding(3) var<storage, read> values: array<Cell>;
+@group(0) @binding(2) var<storage, CACHE_ACCESS> keys: array<Cell>;
+@group(0) @binding(3) var<storage, CACHE_ACCESS> values: array<Cell>;
 @group(0) @binding(4) var<storage, read> positions: array<i32>;
 @group(0) @binding(5) var<storage, read> sequences: array<i32>;
 @group(0) @binding(6) var<storage, read> pages: array<i32>;
@@ -10,38 +10,44 @@
 // Below every score, and finite: the difference of two of it is 0.
 const LOWEST = -1e30;
 
-// Eight elements of a slot.
+// Eight elements of a slot; `Stored` is how the cache has them.
 struct Eight {
   low: vec4<f32>,
   high: vec4<f32>,
 }
 
-// Index is in units of eight elements.
+// Indices are in units of eight elements.
 #ifdef HALVES
 alias Cell = vec4<u32>;
+alias Stored = vec4<u32>;
 
-fn eight(cell: Cell) -> Eight {
+fn eight(stored: Stored) -> Eight {
   return Eight(
-    vec4<f32>(unpack2x16float(cell.x), unpack2x16float(cell.y)),
-    vec4<f32>(unpack2x16float(cell.z), unpack2x16float(cell.w)),
+    vec4<f32>(unpack2x16float(stored.x), unpack2x16float(stored.y)),
+    vec4<f32>(unpack2x16float(stored.z), unpack2x16float(stored.w)),
   );
 }
 
-fn key_at(index: u32) -> Eight {
-  return eight(keys[index]);
+fn key_at(index: u32) -> Stored {
+  return keys[index];
 }
 
-fn value_at(index: u32) -> Eight {
-  return eight(values[index]);
+fn value_at(index: u32) -> Stored {
+  return values[index];
 }
 #else
 alias Cell = vec4<f32>;
+alias Stored = Eight;
 
-fn key_at(index: u32) -> Eight {
+fn eight(stored: Stored) -> Eight {
+  return stored;
+}
+
+fn key_at(index: u32) -> Stored {
   return Eight(keys[2 * index], keys[2 * index + 1]);
 }
 
-fn value_at(index: u32) -> Eight {
+fn value_at(index: u32) -> Stored {
   return Eight(values[2 * index], values[2 * index + 1]);
 }
 #endif
@@ -66,14 +72,14 @@ fn first_seen(position: u32) -> u32 {
 #endif
 }
 
-// Four elements of a query from `dim` on, scaled; 0 beyond the head.
-fn query(row: u32, head: u32, dim: u32) -> vec4<f32> {
+// Four elements from `dim` on of a head of qkv; 0 beyond it.
+fn four_of(row: u32, head: u32, dim: u32) -> vec4<f32> {
   let at = row * QKV_WIDTH + head * HEAD_DIM + dim;
   let whole = vec4<f32>(qkv[at], qkv[at + 1], qkv[at + 2], qkv[at + 3]);
 #if HEAD_DIM % 8 == 0
-  return whole * SCALE;
+  return whole;
 #else
-  return select(vec4<f32>(), whole * SCALE, dim + vec4<u32>(0, 1, 2, 3) < vec4<u32>(HEAD_DIM));
+  return select(vec4<f32>(), whole, dim + vec4<u32>(0, 1, 2, 3) < vec4<u32>(HEAD_DIM));
 #endif
 }
 

@@ -1,84 +1,53 @@
 // Attention of single tokens over their paged context. A workgroup takes one token, one part of its context,
 // and up to four query heads of a KV head, which share the loads. LANES threads hold eight elements each of
 // one key (a team); the teams take keys in turn, four a round, each with its own online softmax
-// (Milakov and Gimelshein 2018), and are merged at the end. Several parts are merged by attention_merge
-// (flash-decoding, Dao et al. 2023).
+// (Milakov and Gimelshein 2018), and are merged at the end. With SPLIT the context is in as many parts as the
+// grid is deep, which attention_merge joins (flash-decoding, Dao et al. 2023). With ROTATE the kernel also norms,
+// rotates and appends as rotate_append does, for tokens that no other token of the step sees.
 #ifdef SUBGROUPS
 enable subgroups;
 #endif
 #include "step.wgsl"
 #include "attention_common.wgsl"
-#include "attention_splits.wgsl"
+#include "attention_team.wgsl"
+#ifdef ROTATE
+#include "attention_rotate.wgsl"
+#endif
 
-@group(0) @binding(7) var<storage, read_write> out: array<f32>;
-@group(0) @binding(8) var<storage, read_write> parts: array<f32>;
+// Rows of heads; with SPLIT, parts as attention_merge reads them.
+@group(0) @binding(7) var<storage, read_write> result: array<f32>;
 
-var<workgroup> exchange: array<vec4<f32>, 4 * TEAMS * LANES>;
-var<workgroup> totals: array<vec4<f32>, 4 * TEAMS>;
+// The queries of the block, and with ROTATE the key of the row: 2 * LANES vectors each.
+var<workgroup> staged: array<vec4<f32>, 10 * LANES>;
 
-#ifdef SUBGROUPS
-fn with_neighbour(x: mat4x4<f32>, distance: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(
-    x[0] + subgroupShuffleXor(x[0], distance),
-    x[1] + subgroupShuffleXor(x[1], distance),
-    x[2] + subgroupShuffleXor(x[2], distance),
-    x[3] + subgroupShuffleXor(x[3], distance),
+struct FourStored {
+  x: Stored,
+  y: Stored,
+  z: Stored,
+  w: Stored,
+}
+
+fn four_keys(slots: vec4<u32>) -> FourStored {
+  return FourStored(key_at(slots.x), key_at(slots.y), key_at(slots.z), key_at(slots.w));
+}
+
+fn four_values(slots: vec4<u32>) -> FourStored {
+  return FourStored(value_at(slots.x), value_at(slots.y), value_at(slots.z), value_at(slots.w));
+}
+
+// This lane's cells of four keys; those from `end` on repeat the last.
+fn slots_of(sequence: u32, at: vec4<u32>, end: u32, kv_head: u32, lane: u32) -> vec4<u32> {
+  let held = min(at, vec4<u32>(max(end, 1) - 1));
+  return lane + vec4<u32>(
+    slot_of(sequence, held.x, kv_head),
+    slot_of(sequence, held.y, kv_head),
+    slot_of(sequence, held.z, kv_head),
+    slot_of(sequence, held.w, kv_head),
   );
-}
-
-// The sum over a team, for all of its threads.
-fn team_sum(own: mat4x4<f32>, thread: u32) -> mat4x4<f32> {
-  var sum = own;
-#if LANES > 1
-  sum = with_neighbour(sum, 1);
-#endif
-#if LANES > 2
-  sum = with_neighbour(sum, 2);
-#endif
-#if LANES > 4
-  sum = with_neighbour(sum, 4);
-#endif
-#if LANES > 8
-  sum = with_neighbour(sum, 8);
-#endif
-#if LANES > 16
-  sum = with_neighbour(sum, 16);
-#endif
-  return sum;
-}
-#else
-// The sum over a team, for all of its threads.
-fn team_sum(own: mat4x4<f32>, thread: u32) -> mat4x4<f32> {
-  let team = thread / LANES;
-  put(own, thread);
-  workgroupBarrier();
-  for (var column = thread % LANES; column < 4; column += LANES) {
-    var sum = vec4<f32>();
-    for (var i = 0u; i < LANES; i++) {
-      sum += exchange[column * TEAMS * LANES + team * LANES + i];
-    }
-    totals[column * TEAMS + team] = sum;
-  }
-  workgroupBarrier();
-  return mat4x4<f32>(
-    totals[team],
-    totals[TEAMS + team],
-    totals[2 * TEAMS + team],
-    totals[3 * TEAMS + team],
-  );
-}
-#endif
-
-fn put(own: mat4x4<f32>, thread: u32) {
-  exchange[thread] = own[0];
-  exchange[TEAMS * LANES + thread] = own[1];
-  exchange[2 * TEAMS * LANES + thread] = own[2];
-  exchange[3 * TEAMS * LANES + thread] = own[3];
 }
 
 // Products of a key with the four queries.
-fn score(at: u32, low: mat4x4<f32>, high: mat4x4<f32>) -> vec4<f32> {
-  let key = key_at(at);
+fn score(key: Eight, low: mat4x4<f32>, high: mat4x4<f32>) -> vec4<f32> {
   return key.low * low + key.high * high;
 }
 
@@ -86,9 +55,38 @@ fn scaled(x: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(x[0] * by.x, x[1] * by.y, x[2] * by.z, x[3] * by.w);
 }
 
-@compute @workgroup_size(TEAMS * LANES)
+#ifndef ROTATE
+fn stage(row: u32, heads: vec4<u32>, thread: u32) {
+  for (var i = thread; i < 8 * LANES; i += THREADS) {
+    staged[i] = four_of(row, heads[i / (2 * LANES)], 4 * (i % (2 * LANES)));
+  }
+  workgroupBarrier();
+}
+#endif
+
+// Stores four elements of a head.
+fn store(row: u32, split: u32, head: u32, dim: u32, sum: vec4<f32>, highest: f32, mass: f32, parts: u32) {
+#ifdef SPLIT
+  let first = ((split * step.tokens + row) * HEADS + head) * PART;
+  let value = sum;
+  if (dim == 0) {
+    result[first + HEAD_DIM] = highest;
+    result[first + HEAD_DIM + 1] = mass;
+    result[first + HEAD_DIM + 2] = f32(parts);
+  }
+#else
+  let first = (row * HEADS + head) * HEAD_DIM;
+  let value = sum / mass;
+#endif
+  for (var i = 0u; i < min(4, HEAD_DIM - dim); i++) {
+    result[first + dim + i] = value[i];
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = group.y;
@@ -97,10 +95,10 @@ fn main(
   }
   let position = position_of(row);
   let first = first_seen(position);
-  let part = part_keys(position + 1 - first);
+  let rounds = (position - first) / ROUND_KEYS + 1;
+  let part = (rounds + groups.z - 1) / groups.z * ROUND_KEYS;
   let start = first + group.z * part;
-  let end = min(start + part, position + 1);
-  if (start >= end) {
+  if (start > position) {
     return;
   }
   let sequence = u32(sequences[row]);
@@ -110,19 +108,19 @@ fn main(
   let lane = thread % LANES;
   let team = thread / LANES;
 
-  let heads = min(head + vec4<u32>(0, 1, 2, 3), vec4<u32>(last_head));
-  let dim = lane * 8;
+  stage(row, min(head + vec4<u32>(0, 1, 2, 3), vec4<u32>(last_head)), thread);
+  let at_lane = 2 * lane;
   let query_low = mat4x4<f32>(
-    query(row, heads.x, dim),
-    query(row, heads.y, dim),
-    query(row, heads.z, dim),
-    query(row, heads.w, dim),
+    staged[at_lane] * SCALE,
+    staged[2 * LANES + at_lane] * SCALE,
+    staged[4 * LANES + at_lane] * SCALE,
+    staged[6 * LANES + at_lane] * SCALE,
   );
   let query_high = mat4x4<f32>(
-    query(row, heads.x, dim + 4),
-    query(row, heads.y, dim + 4),
-    query(row, heads.z, dim + 4),
-    query(row, heads.w, dim + 4),
+    staged[at_lane + 1] * SCALE,
+    staged[2 * LANES + at_lane + 1] * SCALE,
+    staged[4 * LANES + at_lane + 1] * SCALE,
+    staged[6 * LANES + at_lane + 1] * SCALE,
   );
 
   // Of four heads each: the highest score, the sum of weights, and the weighted values.
@@ -130,27 +128,48 @@ fn main(
   var mass = vec4<f32>();
   var low = mat4x4<f32>();
   var high = mat4x4<f32>();
-  for (var round = start; round < end; round += ROUND_KEYS) {
-    let at = round + team + vec4<u32>(0, TEAMS, 2 * TEAMS, 3 * TEAMS);
-    let held = min(at, vec4<u32>(end - 1));
-    let slots = lane + vec4<u32>(
-      slot_of(sequence, held.x, kv_head),
-      slot_of(sequence, held.y, kv_head),
-      slot_of(sequence, held.z, kv_head),
-      slot_of(sequence, held.w, kv_head),
-    );
-    let scores = team_sum(mat4x4<f32>(
-      score(slots.x, query_low, query_high),
-      score(slots.y, query_low, query_high),
-      score(slots.z, query_low, query_high),
-      score(slots.w, query_low, query_high),
-    ), thread);
-    let values_0 = value_at(slots.x);
-    let values_1 = value_at(slots.y);
-    let values_2 = value_at(slots.z);
-    let values_3 = value_at(slots.w);
+#ifdef ROTATE
+  // The token itself, which is not in the cache yet.
+  let end = min(start + part, position);
+  if (start + part > position) {
+    let own_key = stored(Eight(staged[8 * LANES + at_lane], staged[8 * LANES + at_lane + 1]));
+    let own_value = stored(eight_of(row, HEADS + KV_HEADS + kv_head, 8 * lane));
+    let zero = vec4<f32>();
+    let own = mat4x4<f32>(score(eight(own_key), query_low, query_high), zero, zero, zero);
+    let scores = team_sum(own, thread);
+    if (team == 0) {
+      let value = eight(own_value);
+      highest = scores[0];
+      mass = vec4<f32>(1);
+      low = mat4x4<f32>(value.low, value.low, value.low, value.low);
+      high = mat4x4<f32>(value.high, value.high, value.high, value.high);
+      if (group.x % BLOCKS == 0 && is_placed(row)) {
+        append(lane + slot_of(sequence, position, kv_head), own_key, own_value);
+      }
+    }
+  }
+#else
+  let end = min(start + part, position + 1);
+#endif
 
+  var at = start + team + vec4<u32>(0, TEAMS, 2 * TEAMS, 3 * TEAMS);
+  var slots = slots_of(sequence, at, end, kv_head, lane);
+  var keys_here = four_keys(slots);
+  for (var round = start; round < end; round += ROUND_KEYS) {
+    // The loads of this round's values and the next round's keys are on their way while scores are summed.
+    let values_here = four_values(slots);
     let seen = at < vec4<u32>(end);
+    at += ROUND_KEYS;
+    slots = slots_of(sequence, at, end, kv_head, lane);
+    let keys_next = four_keys(slots);
+    let scores = team_sum(mat4x4<f32>(
+      score(eight(keys_here.x), query_low, query_high),
+      score(eight(keys_here.y), query_low, query_high),
+      score(eight(keys_here.z), query_low, query_high),
+      score(eight(keys_here.w), query_low, query_high),
+    ), thread);
+    keys_here = keys_next;
+
     let none = vec4<f32>(LOWEST);
     let top = max(
       max(select(none, scores[0], seen.x), select(none, scores[1], seen.y)),
@@ -167,83 +186,51 @@ fn main(
     highest = risen;
     mass = mass * kept + weights[0] + weights[1] + weights[2] + weights[3];
     let by_head = transpose(weights);
-    low = scaled(low, kept) +
-      mat4x4<f32>(values_0.low, values_1.low, values_2.low, values_3.low) * by_head;
-    high = scaled(high, kept) +
-      mat4x4<f32>(values_0.high, values_1.high, values_2.high, values_3.high) * by_head;
+    let x = eight(values_here.x);
+    let y = eight(values_here.y);
+    let z = eight(values_here.z);
+    let w = eight(values_here.w);
+    low = scaled(low, kept) + mat4x4<f32>(x.low, y.low, z.low, w.low) * by_head;
+    high = scaled(high, kept) + mat4x4<f32>(x.high, y.high, z.high, w.high) * by_head;
   }
 
-  // Merges the teams: the highest of all first, then everything relative to it.
-  workgroupBarrier();
+  // Merges the teams, everything relative to the highest score of all.
   if (lane == 0) {
-    totals[team] = highest;
+    team_highest[team] = highest;
+    team_mass[team] = mass;
   }
   workgroupBarrier();
   var risen = highest;
   for (var i = 0u; i < TEAMS; i++) {
-    risen = max(risen, totals[i]);
+    risen = max(risen, team_highest[i]);
   }
-  let kept = exp(highest - risen);
-  if (lane == 0) {
-    totals[TEAMS + team] = mass * kept;
-  }
-  put(scaled(low, kept), thread);
-  workgroupBarrier();
   var whole = vec4<f32>();
   for (var i = 0u; i < TEAMS; i++) {
-    whole += totals[TEAMS + i];
+    whole += team_mass[i] * exp(team_highest[i] - risen);
   }
-  let live_heads = last_head + 1 - head;
-  merge(row, group.z, head, live_heads, 0, thread, risen, whole);
+  let kept = exp(highest - risen);
+  let parts = (rounds * ROUND_KEYS + part - 1) / part;
+  var columns: array<vec4<f32>, 8>;
+#for HEAD 0 4
+  columns[HEAD] = low[HEAD] * kept[HEAD];
+  columns[HEAD + 4] = high[HEAD] * kept[HEAD];
+#endfor
+#for PHASE 0 8 / COLUMNS
   workgroupBarrier();
-  put(scaled(high, kept), thread);
+#for COLUMN 0 COLUMNS
+  exchange[COLUMN * THREADS + thread] = columns[PHASE * COLUMNS + COLUMN];
+#endfor
   workgroupBarrier();
-  merge(row, group.z, head, live_heads, 4, thread, risen, whole);
-}
-
-// Sums what the teams put, elements `half` to `half + 3` of each eight, and stores it.
-fn merge(
-  row: u32,
-  split: u32,
-  first_head: u32,
-  live_heads: u32,
-  half: u32,
-  thread: u32,
-  highest: vec4<f32>,
-  mass: vec4<f32>,
-) {
-  for (var i = thread; i < 4 * LANES; i += TEAMS * LANES) {
-    let column = i / LANES;
-    let dim = i % LANES * 8 + half;
-    if (column >= live_heads || dim >= HEAD_DIM) {
-      continue;
-    }
-    var sum = vec4<f32>();
-    for (var team = 0u; team < TEAMS; team++) {
-      sum += exchange[column * TEAMS * LANES + team * LANES + i % LANES];
-    }
-    let head = row * HEADS + first_head + column;
-    if (splits() == 1) {
-      store_out(head * HEAD_DIM + dim, dim, sum / mass[column]);
-      continue;
-    }
-    let part = (head * splits() + split) * PART;
-    store_part(part + dim, dim, sum);
-    if (dim == 0) {
-      parts[part + HEAD_DIM] = highest[column];
-      parts[part + HEAD_DIM + 1] = mass[column];
+  for (var i = thread; i < COLUMNS * LANES; i += THREADS) {
+    let column = PHASE * COLUMNS + i / LANES;
+    let dim = i % LANES * 8 + column / 4 * 4;
+    if (head + column % 4 <= last_head && dim < HEAD_DIM) {
+      var sum = vec4<f32>();
+      for (var other = 0u; other < TEAMS; other++) {
+        sum += exchange[i / LANES * THREADS + other * LANES + i % LANES];
+      }
+      store(row, group.z, head + column % 4, dim, sum, risen[column % 4], whole[column % 4], parts);
     }
   }
-}
-
-fn store_out(at: u32, dim: u32, value: vec4<f32>) {
-  for (var i = 0u; i < min(4, HEAD_DIM - dim); i++) {
-    out[at + i] = value[i];
-  }
-}
-
-fn store_part(at: u32, dim: u32, value: vec4<f32>) {
-  for (var i = 0u; i < min(4, HEAD_DIM - dim); i++) {
-    parts[at + i] = value[i];
-  }
+#endfor
 }

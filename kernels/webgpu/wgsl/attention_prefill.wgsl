@@ -24,7 +24,7 @@ fn load_queries(first: u32, head: u32, chunk: u32, thread: u32) {
     let dim = 32 * chunk + i % 8 * 4;
     var value = vec4<f32>();
     if (dim < HEAD_DIM) {
-      value = query(row, head, dim);
+      value = four_of(row, head, dim) * SCALE;
     }
     queries[i / 8 * STRIDE + i % 8] = value;
   }
@@ -37,7 +37,7 @@ fn load_keys(sequence: u32, base: u32, end: u32, head: u32, chunk: u32, thread: 
     let cell = 4 * chunk + i % 4;
     var key = Eight();
     if (cell < LANES) {
-      key = key_at(slot_of(sequence, min(base + i / 4, end - 1), head) + cell);
+      key = eight(key_at(slot_of(sequence, min(base + i / 4, end - 1), head) + cell));
     }
     let row = i / 16 + i / 4 % 4 * 8;
     cached[row * STRIDE + i % 4 * 2] = key.low;
@@ -51,7 +51,7 @@ fn load_values(sequence: u32, base: u32, end: u32, head: u32, chunk: u32, thread
     let cell = 4 * chunk + i % 4;
     var value = Eight();
     if (cell < LANES) {
-      value = value_at(slot_of(sequence, min(base + i / 4, end - 1), head) + cell);
+      value = eight(value_at(slot_of(sequence, min(base + i / 4, end - 1), head) + cell));
     }
     cached[i / 4 * STRIDE + i % 4 * 2] = value.low;
     cached[i / 4 * STRIDE + i % 4 * 2 + 1] = value.high;

@@ -1,7 +1,9 @@
 /** Attention in tiles and in parts, which the contract's short steps do not reach: against the reference. */
+import assert from "node:assert/strict";
 import type {
   AttentionShape,
   Backend,
+  Counts,
   Placement,
   Program,
   Tensor,
@@ -12,6 +14,7 @@ import { gpuTest } from "../../support/gpu.ts";
 
 interface Setting extends AttentionShape {
   readonly dtype: "f32" | "f16";
+  readonly norms?: boolean;
 }
 
 const TOKENS = 110;
@@ -22,13 +25,14 @@ const PAGE_SIZE = 16;
 /** Tokens of one step: sequence and position of each. */
 type Step = readonly (readonly [sequence: number, position: number])[];
 
-/** Whole tiles, tiles that two sequences share, single tokens beside a prompt, a last tile of few rows. */
+/** Whole tiles, tiles of two sequences, single tokens beside a prompt, a last tile of few rows, decodes. */
 const steps: readonly Step[] = [
   [...range(0, 0, 70), ...range(1, 0, 40)],
   [...range(1, 40, 140)],
   [[0, 70], [1, 140], ...range(2, 0, 66)],
   [[0, 71], [1, 141], [2, 66]],
   [[1, 142]],
+  [[2, 67], [1, 143]],
 ];
 
 function range(sequence: number, from: number, to: number): [number, number][] {
@@ -37,36 +41,68 @@ function range(sequence: number, from: number, to: number): [number, number][] {
 
 const settings: readonly Setting[] = [
   { heads: 4, kvHeads: 1, headDim: 128, dtype: "f16" },
-  { heads: 5, kvHeads: 1, headDim: 64, dtype: "f32", window: 37 },
+  { heads: 5, kvHeads: 1, headDim: 64, dtype: "f32", window: 37, norms: true },
   { heads: 2, kvHeads: 2, headDim: 36, dtype: "f32" },
-  { heads: 1, kvHeads: 1, headDim: 256, dtype: "f16" },
+  { heads: 1, kvHeads: 1, headDim: 256, dtype: "f16", norms: true },
 ];
 
+/** Constants of a GPU, but for short contexts: tiles and parts where these steps reach them. */
+const tuning = {
+  attentionThreads: 256,
+  attentionTiledFrom: 24,
+  attentionSplitFrom: 64,
+  attentionSplitKeys: 40,
+};
+
 for (const setting of settings) {
-  const { heads, kvHeads, headDim, dtype, window } = setting;
-  const described = `${heads}/${kvHeads} heads of ${headDim} ${dtype}, window ${window ?? "none"}`;
-  gpuTest(`attention() of prompts and parts agrees with the reference: ${described}`, (backend) => {
+  const { heads, kvHeads, headDim, dtype, window, norms } = setting;
+  const options = `${window ? `, window ${window}` : ""}${norms ? ", norms" : ""}`;
+  const described = `${heads}/${kvHeads} heads of ${headDim} ${dtype}${options}`;
+  gpuTest(`attention() in tiles and parts agrees with the reference: ${described}`, (backend) => {
     return compare(backend, setting);
-  }, { tuning: { attentionThreads: 128, attentionTiledFrom: 24 } });
+  }, { tuning });
 }
 
-gpuTest("attention() agrees with the reference without subgroups", (backend) => {
-  return compare(backend, settings[0]!);
-}, { subgroups: false, tuning: { attentionThreads: 128, attentionTiledFrom: TOKENS + 1 } });
+gpuTest(
+  "attention() rotates by itself where no two tokens are of one sequence",
+  async (backend) => {
+    const before = backend.counters.dispatches;
+    await compare(backend, settings[0]!, { hints: true });
+    const perStep = (backend.counters.dispatches - before) / steps.length;
+    assert(perStep < 3.1, `${perStep} dispatches a step`);
+    for (const setting of settings.slice(1)) await compare(backend, setting, { hints: true });
+  },
+  { tuning },
+);
 
-async function compare(backend: Backend, setting: Setting): Promise<void> {
+gpuTest("attention() does without subgroups", async (backend) => {
+  await compare(backend, settings[0]!);
+  await compare(backend, settings[1]!, { hints: true });
+}, { subgroups: false, tuning: { ...tuning, attentionTiledFrom: TOKENS + 1 } });
+
+/** Runs all steps on both; with `hints`, the device is told what a partition knows of them. */
+async function compare(
+  backend: Backend,
+  setting: Setting,
+  { hints = false } = {},
+): Promise<void> {
   const reference = createReferenceBackend();
   const [device, plain] = [prepare(backend, setting), prepare(reference, setting)];
   const random = new Random(setting.headDim);
   for (const [index, step] of steps.entries()) {
     const values = random.floats(step.length * device.width, 2);
     const [actual, expected] = await Promise.all([
-      run(backend, device, step, values),
-      run(reference, plain, step, values),
+      run(backend, device, step, values, hints ? hintsOf(step) : {}),
+      run(reference, plain, step, values, {}),
     ]);
     assertClose(actual, expected, `step ${index}`, setting.dtype === "f16" ? 3e-3 : 2e-5);
   }
   reference.close();
+}
+
+function hintsOf(step: Step): Pick<Counts, "distinct" | "context"> {
+  const distinct = new Set(step.map(([sequence]) => sequence)).size === step.length;
+  return { distinct, context: 1 + Math.max(...step.map(([, position]) => position)) };
 }
 
 interface Prepared {
@@ -102,11 +138,27 @@ function prepare(backend: Backend, setting: Setting): Prepared {
       (_, i) => i % headDim < headDim / 2 ? 1 : 0,
     ),
   );
+  const random = new Random(3);
+  const norm = () => {
+    const tensor = backend.tensor({ label: "norm", dtype: "f32", shape: [headDim] });
+    backend.write(tensor, random.floats(headDim));
+    return tensor;
+  };
+  const rotary = { table, eps: 1e-6, ...(setting.norms && { qNorm: norm(), kNorm: norm() }) };
   const program = backend.record("attention", (r) => {
-    r.rotateAppend(qkv, cache, 0, setting, { table, eps: 1e-6 }, placement);
+    r.rotateAppend(qkv, cache, 0, setting, rotary, placement);
     r.attention(out, qkv, cache, 0, setting, placement);
   });
   return { qkv, out, width, outWidth: heads * headDim, placement, program };
+}
+
+function angles(headDim: number): Float32Array {
+  const half = headDim / 2;
+  return Float32Array.from({ length: POSITIONS * headDim }, (_, i) => {
+    const column = i % headDim;
+    const angle = Math.floor(i / headDim) * 100 ** (-(column % half) / half);
+    return column < half ? Math.cos(angle) : Math.sin(angle);
+  });
 }
 
 async function run(
@@ -114,10 +166,11 @@ async function run(
   { qkv, out, outWidth, placement, program }: Prepared,
   step: Step,
   values: Float32Array,
+  hints: Pick<Counts, "distinct" | "context">,
 ): Promise<Float32Array> {
   backend.write(qkv, values);
   backend.write(placement.sequences, Int32Array.from(step, ([sequence]) => sequence));
   backend.write(placement.positions, Int32Array.from(step, ([, position]) => position));
-  await backend.run(program, { tokens: step.length, samples: 0 });
+  await backend.run(program, { tokens: step.length, samples: 0, ...hints });
   return floats(backend, out, step.length * outWidth);
 }
