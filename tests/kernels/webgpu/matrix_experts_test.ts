@@ -65,14 +65,13 @@ const ways = {
 };
 
 for (const [way, tuning] of Object.entries(ways)) {
-  gpuTest(
-    `experts() agrees with float64 ${way}, every time with the same bits`,
-    async (backend) => {
-      const { actual, expected } = await compute(backend);
-      assertNear(actual, expected, way, 1e-6);
-      await using other = await openBackend({ tuning });
-      assertSame((await compute(other.backend)).actual, actual, "again");
-    },
-    { tuning },
-  );
+  const name = `experts() agrees with float64 ${way}, every time with the same bits`;
+  gpuTest(name, async (backend) => {
+    await using other = await openBackend({ tuning });
+    for (const topK of [3, 1]) {
+      const { actual, expected } = await compute(backend, topK);
+      assertNear(actual, expected, `${way}, ${topK} a token`, 1e-6);
+      assertSame((await compute(other.backend, topK)).actual, actual, "again");
+    }
+  }, { tuning });
 }
