@@ -130,14 +130,7 @@ function prepare(backend: Backend, setting: Setting): Prepared {
   };
   const spec = { layers: 1, pages: pages.length, pageSize: PAGE_SIZE, kvHeads, headDim, dtype };
   const cache = backend.kvCache(spec);
-  const table = activation(backend, [POSITIONS, headDim], new Float32Array(POSITIONS * headDim));
-  backend.write(
-    table,
-    Float32Array.from(
-      { length: table.byteLength / 4 },
-      (_, i) => i % headDim < headDim / 2 ? 1 : 0,
-    ),
-  );
+  const table = activation(backend, [POSITIONS, headDim], angles(headDim));
   const random = new Random(3);
   const norm = () => {
     const tensor = backend.tensor({ label: "norm", dtype: "f32", shape: [headDim] });
