@@ -62,8 +62,8 @@ export type {
 } from "./transport/mod.ts";
 export { CodecError, decode, encode } from "./codec/mod.ts";
 export type { CodecErrorCode, CodecLimits, WireArray, WireDType, WireTensor } from "./codec/mod.ts";
-export { createMemoryStore } from "./store/mod.ts";
-export type { Store, StoreEntry } from "./store/mod.ts";
+export { createDenoKvStore, createMemoryStore, createNatsStore, hasDenoKv } from "./store/mod.ts";
+export type { NatsStoreOptions, Store, StoreEntry } from "./store/mod.ts";
 export { acquireLease, Directory, Fence, Membership, standFor } from "./cluster/mod.ts";
 export type {
   Description,

@@ -70,9 +70,9 @@ Deno.test("connectNats() gives up a server that has stopped answering", async ()
   await using server = await startNats();
   const a = await connect(server);
   const events = record(a);
-  server.signal("SIGSTOP");
+  await server.pause();
   await until(() => events.includes("down"));
-  server.signal("SIGCONT");
+  server.resume();
   await until(() => events.includes("up"));
   await a.close();
 });

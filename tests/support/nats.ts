@@ -8,8 +8,12 @@ export interface NatsServer extends AsyncDisposable {
   readonly port: number;
   /** Its folder: what `DIR` in the configuration stands for. */
   readonly dir: string;
-  /** Sends a signal, such as SIGSTOP, SIGCONT or SIGUSR2 (lame duck). */
+  /** Sends a signal, such as SIGUSR2 (lame duck). */
   signal(signal: Deno.Signal): void;
+  /** Stops it (SIGSTOP), and waits until it stands still. */
+  pause(): Promise<void>;
+  /** Lets it go on. */
+  resume(): void;
   /** Kills it and waits until it is gone. */
   kill(): Promise<void>;
   /** Starts it again on the same port, with what JetStream had stored unless told otherwise. */
@@ -49,6 +53,13 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     port,
     dir,
     signal: (signal) => child.process.kill(signal),
+    async pause() {
+      child.process.kill("SIGSTOP");
+      while (await stateOf(child.process.pid) !== "T") {
+        await new Promise((next) => setTimeout(next, 1));
+      }
+    },
+    resume: () => child.process.kill("SIGCONT"),
     kill,
     async restart({ keepStore = true } = {}) {
       if (!keepStore) await Deno.remove(`${dir}/store`, { recursive: true });
@@ -59,6 +70,12 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
       await Deno.remove(dir, { recursive: true });
     },
   };
+}
+
+/** The state of a process, as Linux calls it: `T` for one that is stopped. */
+async function stateOf(pid: number): Promise<string> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(")") + 2)[0]!;
 }
 
 interface Child {
