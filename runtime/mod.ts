@@ -78,7 +78,7 @@ export type {
   Singleton,
   SingletonOptions,
 } from "./cluster/mod.ts";
-export { createLogger, createMetrics } from "./telemetry/mod.ts";
+export { createLogger, createMetrics, openTelemetryTracer } from "./telemetry/mod.ts";
 export type {
   Counter,
   Gauge,
@@ -89,4 +89,6 @@ export type {
   LoggerOptions,
   LogLevel,
   Metrics,
+  Span,
+  Tracer,
 } from "./telemetry/mod.ts";

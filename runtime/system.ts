@@ -15,7 +15,7 @@ import { type Rng, systemRng } from "./rng.ts";
 import { defineRoot, rootId, rootKind, type RootProtocol } from "./root.ts";
 import { Scheduler } from "./scheduler.ts";
 import { createMemoryStore, type Store } from "./store/mod.ts";
-import { createLogger, type Logger } from "./telemetry/mod.ts";
+import { createLogger, type Logger, type Tracer } from "./telemetry/mod.ts";
 import {
   type Envelope,
   type Link,
@@ -39,6 +39,8 @@ export interface SystemOptions {
   readonly store?: Store;
   /** The log; warnings to standard error by default. */
   readonly log?: Logger;
+  /** Measures requests across nodes; none by default. */
+  readonly tracer?: Tracer;
   /** The way to other nodes; without it there are none. */
   readonly transport?: Transport;
   /** Kinds that other lanes may spawn here. */
@@ -66,6 +68,7 @@ export class ActorSystem implements System, CellHost, RefHost {
   readonly store: Store;
   readonly log: Logger;
   readonly deadLetters: DeadLetters = new DeadLetters();
+  readonly tracer: Tracer | undefined;
   readonly deadlines: Deadlines;
   readonly scheduler: Scheduler;
   readonly graceMs: number;
@@ -86,6 +89,7 @@ export class ActorSystem implements System, CellHost, RefHost {
     this.rng = options.rng ?? systemRng();
     this.store = options.store ?? createMemoryStore();
     this.log = options.log ?? createLogger({ level: "warn" });
+    this.tracer = options.tracer;
     this.graceMs = options.graceMs ?? 5000;
     this.defaults = {
       askDeadlineMs: 30_000,

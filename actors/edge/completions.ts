@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "../../runtime/mod.ts";
+import type { Clock, Logger, Tracer } from "../../runtime/mod.ts";
 import type { GenerateRequest } from "../protocol.ts";
 import { eventStream, type Form, type Frame, gather, type Indexed } from "./answer/mod.ts";
 import { routeHeaders, run, writeAnswers, writeStream } from "./answer/mod.ts";
@@ -19,6 +19,7 @@ export interface CompletionsOptions {
   readonly generate: Generate;
   readonly log: Logger;
   readonly metrics: EdgeMetrics;
+  readonly tracer: Tracer | undefined;
 }
 
 /** One endpoint: how it reads and how it writes. */
@@ -32,6 +33,7 @@ export interface Endpoint {
 interface Exchange {
   readonly id: string;
   readonly meter: RequestMeter;
+  readonly trace: string | undefined;
   readonly work: Work;
 }
 
@@ -53,10 +55,11 @@ export class Completions {
   /** Answers a request; every failure is an answer too. `id` names it in logs and at the router. */
   async answer(request: Request, endpoint: Endpoint, id: string): Promise<Response> {
     const meter = this.#options.metrics.begin();
+    const trace = this.#options.tracer?.current();
     let work: Work | null = null;
     try {
       work = this.#options.admission.enter(request.signal);
-      return await this.#answer(request, endpoint, { id, meter, work });
+      return await this.#answer(request, endpoint, { id, meter, trace, work });
     } catch (thrown) {
       work?.finish();
       const error = this.#close({ id, meter, work }, thrown);
@@ -107,16 +110,20 @@ export class Completions {
   async *#run(
     { family }: Target,
     requests: readonly GenerateRequest[],
-    { work, meter }: Exchange,
+    { work, meter, trace }: Exchange,
   ): AsyncGenerator<Indexed> {
     const generate = this.#options.generate.bind(null, family);
-    for await (const item of run(generate, requests, work)) {
+    const { deadline, signal } = work;
+    for await (const item of run(generate, requests, { deadline, signal, trace })) {
       meter.saw(item.index, item.event);
       yield item;
     }
   }
 
-  #close(exchange: Omit<Exchange, "work"> & { work: Work | null }, thrown: unknown): HttpError {
+  #close(
+    exchange: Pick<Exchange, "id" | "meter"> & { work: Work | null },
+    thrown: unknown,
+  ): HttpError {
     const cause = failure(exchange.work, thrown);
     const error = toHttpError(cause);
     this.#log(exchange.id, error.status, exchange.meter, cause);

@@ -5,6 +5,7 @@ import {
   type Metrics,
   type Rng,
   systemRng,
+  type Tracer,
 } from "../../runtime/mod.ts";
 import type { LimitsConfig } from "../config/mod.ts";
 import { createApp } from "./app.ts";
@@ -29,6 +30,8 @@ export interface EdgeOptions {
   readonly metrics: Metrics;
   /** One line a request, without prompts and keys. */
   readonly log: Logger;
+  /** Follows requests to routers and replicas; none by default. */
+  readonly tracer?: Tracer;
   /** Time. */
   readonly clock: Clock;
   /** What seeds and choices among equals follow from; the machine's by default. */
@@ -84,6 +87,7 @@ export function createEdge(options: EdgeOptions): Edge {
       generate,
       log,
       metrics,
+      tracer: options.tracer,
     }),
     guard: new Guard({
       keys,

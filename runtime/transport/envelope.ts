@@ -43,6 +43,7 @@ export interface AskEnvelope {
   readonly method: string;
   readonly message: unknown;
   readonly deadline: number;
+  readonly trace?: string;
 }
 
 /** A message with a stream of answers. */
@@ -55,6 +56,7 @@ export interface StreamEnvelope {
   readonly message: unknown;
   readonly deadline: number;
   readonly credits: number;
+  readonly trace?: string;
 }
 
 /** Allows `granted` items of a stream in all. */
@@ -143,6 +145,13 @@ const fields: Readonly<Record<Envelope["type"], Readonly<Record<string, string>>
 const addressPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}(\/[A-Za-z0-9_-]{1,96}){0,2}$/;
 const endpointPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}$/;
 
+/** W3C Trace Context, level 1: version, trace, parent, flags. */
+const tracePattern = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+function isTrace(value: unknown): boolean {
+  return typeof value === "string" && tracePattern.test(value);
+}
+
 /** The envelope that plain data from outside stands for; null when it is none. */
 export function checkEnvelope(data: unknown): Envelope | null {
   if (typeof data !== "object" || data === null) return null;
@@ -151,6 +160,7 @@ export function checkEnvelope(data: unknown): Envelope | null {
   if (typeof type !== "string" || !Object.hasOwn(fields, type)) return null;
   if (typeof to !== "string" || !addressPattern.test(to)) return null;
   if (typeof from !== "string" || !endpointPattern.test(from)) return null;
+  if (record.trace !== undefined && !isTrace(record.trace)) return null;
   const wanted = Object.entries(fields[type as Envelope["type"]]);
   const fits = wanted.every(([name, kind]) => {
     const value = record[name];

@@ -18,6 +18,8 @@ export interface GenerationControl {
   /** Milliseconds since the epoch. */
   readonly deadline: number;
   readonly signal: AbortSignal;
+  /** What causes it, for tracers. */
+  readonly trace?: string | undefined;
 }
 
 /** What generations need. */
