@@ -12,7 +12,7 @@ import { createApp } from "./app.ts";
 import { Catalog } from "./catalog.ts";
 import { Completions } from "./completions.ts";
 import { Guard } from "./guard.ts";
-import type { KeyRing } from "./keys.ts";
+import { type KeyRing, Quotas } from "./keys/mod.ts";
 import { Balancer, createGenerations } from "./generation/mod.ts";
 import { EdgeMetrics } from "./metrics.ts";
 import type { RouterDirectory } from "./routers.ts";
@@ -75,6 +75,12 @@ export function createEdge(options: EdgeOptions): Edge {
   const isHere = ({ address }: AnyRef) => address.startsWith(`${options.node}/`);
   const generate = createGenerations({ routers, balancer, clock, rng, isHere, failedOver });
   const { bodyBytes } = limits;
+  const quotas = new Quotas(clock);
+  if (keys && keys.plain > 0) {
+    log.warn("API keys are in plain text; make hashed ones with: deno task keys", {
+      count: keys.plain,
+    });
+  }
   const app = createApp({
     admission,
     catalog,
@@ -87,6 +93,7 @@ export function createEdge(options: EdgeOptions): Edge {
       generate,
       log,
       metrics,
+      quotas,
       tracer: options.tracer,
     }),
     guard: new Guard({
@@ -99,6 +106,7 @@ export function createEdge(options: EdgeOptions): Edge {
     limits,
     log,
     newId: options.newId ?? (() => crypto.randomUUID().replaceAll("-", "")),
+    quotas,
     renderMetrics: () => options.metrics.render(),
     version: options.version ?? "0",
   });

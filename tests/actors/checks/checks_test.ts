@@ -53,7 +53,15 @@ const replicaRequest = {
 const capacity = { tokens: 4, samples: 2, sequences: 2, sequencePages: 2, history: 8 };
 const step = { ...createStep(capacity), tokens: 1, samples: 1 };
 const sampled = { id: 1, logprob: -1, margin: 0, entropy: Infinity };
-const begin = { type: "begin", level: "a", model: "b", path: [], resumed: 0, load: 1 };
+const begin = {
+  type: "begin",
+  level: "a",
+  model: "b",
+  path: [],
+  promptTokens: 5,
+  resumed: 0,
+  load: 1,
+};
 const experts = {
   layer: 0,
   tokens: 1,

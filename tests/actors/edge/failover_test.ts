@@ -53,7 +53,14 @@ class Node {
   async *#count(request: GenerateRequest): AsyncGenerator<GenerateEvent> {
     this.requests.push(request);
     const resumed = request.resume?.ids.length ?? 0;
-    const begin = { level: "giant", model: "sha256:giant", path: [], resumed, load: this.load };
+    const begin = {
+      level: "giant",
+      model: "sha256:giant",
+      path: [],
+      promptTokens: 5,
+      resumed,
+      load: this.load,
+    };
     yield { type: "begin", ...begin };
     for (const [n, text] of words.entries()) {
       if (n < resumed) continue;
@@ -204,7 +211,14 @@ Deno.test("a router that would begin anew is left for another", async () => {
     start: () => null,
     receive: {
       async *generate() {
-        const begin = { level: "giant", model: "sha256:giant", path: [], resumed: 0, load: 0 };
+        const begin = {
+          level: "giant",
+          model: "sha256:giant",
+          path: [],
+          promptTokens: 5,
+          resumed: 0,
+          load: 0,
+        };
         yield await Promise.resolve({ type: "begin", ...begin } as const);
         yield { type: "text", text: "from the start", tokens: [] };
       },
