@@ -17,8 +17,8 @@ export class Sequence {
   length: number;
   /** Its physical pages. */
   readonly table: PageTable = emptyPageTable();
-  /** Row of the page table while running; -1 otherwise. */
-  slot: number = -1;
+  /** Whether a step that computes some of its tokens is under way. Until it is back, its pages are left alone. */
+  inFlight = false;
   /** Set when nobody reads the output any more; the scheduler drops it before the next step. */
   cancelled = false;
   readonly #ids: Int32Array;

@@ -94,6 +94,7 @@ export class ModelPartition {
     const { ids, placement, x, indices, inputs } = this.#activations;
     const write = (tensor: Tensor, values: Float32Array | Int32Array, length: number) =>
       this.#backend.write(tensor, values.subarray(0, length));
+    if (this.first) checkLength("ids", step.ids.length, step.tokens);
     if (this.first) write(ids, step.ids, step.tokens);
     else write(x, this.#hiddenOf(step), step.tokens * this.#spec.dim);
     write(placement.positions, step.positions, step.tokens);
