@@ -39,6 +39,7 @@ export type {
   ReplyOf,
   StreamName,
 } from "./protocol.ts";
+export { roleOf } from "./address.ts";
 export { ActorError, reject } from "./errors.ts";
 export type { ActorErrorCode, ActorErrorOptions } from "./errors.ts";
 export { DeadLetters } from "./dead_letters.ts";

@@ -1,5 +1,5 @@
 import type { ActorDefinition, AnyActorDefinition, SpawnOptions, System } from "./actor.ts";
-import { checkName, formatAddress, parseAddress } from "./address.ts";
+import { checkName, checkNodeName, formatAddress, parseAddress } from "./address.ts";
 import { Behaviours } from "./behaviour.ts";
 import { Cell, type CellHost } from "./cell.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
@@ -29,7 +29,7 @@ import {
 
 /** What a system is made of. Everything has a default for real use. */
 export interface SystemOptions {
-  /** The node's name: letters, digits, `_` and `-`. */
+  /** The node's name: letters, digits, `_` and `-`; a role may stand before it, as in `worker:a`. */
   readonly node: string;
   /** Time; the machine's by default. */
   readonly clock?: Clock;
@@ -83,7 +83,7 @@ export class ActorSystem implements System, CellHost, RefHost {
   #nextId = 1;
 
   constructor(options: SystemOptions, placement?: Placement) {
-    this.node = checkName("node", options.node);
+    this.node = checkNodeName(options.node);
     this.lane = checkName("lane", placement?.lane ?? "main");
     this.clock = options.clock ?? systemClock();
     this.rng = options.rng ?? systemRng();

@@ -142,8 +142,8 @@ const fields: Readonly<Record<Envelope["type"], Readonly<Record<string, string>>
   down: { id: "number", reason: "object" },
 };
 
-const addressPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}(\/[A-Za-z0-9_-]{1,96}){0,2}$/;
-const endpointPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}$/;
+const addressPattern = /^[A-Za-z0-9:_-]{1,129}(?:\/[A-Za-z0-9_-]{1,96}){1,3}$/;
+const endpointPattern = /^[A-Za-z0-9:_-]{1,129}\/[A-Za-z0-9_-]{1,96}$/;
 
 /** W3C Trace Context, level 1: version, trace, parent, flags. */
 const tracePattern = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;

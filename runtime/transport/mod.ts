@@ -22,3 +22,4 @@ export { clientOf, connectNats } from "./nats/mod.ts";
 export type { NatsOptions, NatsSurroundings, NatsTlsOptions, NatsTransport } from "./nats/mod.ts";
 export { isLost, openThread, PortLink } from "./thread/mod.ts";
 export type { Handshake, Loss, Port, Thread, ThreadOptions, ThreadWithLink } from "./thread/mod.ts";
+export { nodeTokens } from "./subjects.ts";

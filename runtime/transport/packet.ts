@@ -56,7 +56,7 @@ export function decodePacket(bytes: Uint8Array): Packet {
     string,
     unknown
   >;
-  if (typeof source !== "string" || source.length > 96) throw malformed("no source");
+  if (typeof source !== "string" || source.length > 129) throw malformed("no source");
   if (typeof incarnation !== "number" || !isCount(sequence)) throw malformed("no sequence");
   const head = { source, incarnation, sequence };
   if (hello === true) return { head, hello };

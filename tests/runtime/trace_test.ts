@@ -131,7 +131,7 @@ Deno.test("a trace of another form is malformed", async () => {
   const ask = { type: "ask", to: "n0/main/relay/x", from: "m/main", id: 1, method: "ask" };
   const envelope = { ...ask, message: 0, deadline: Infinity, trace: "x".repeat(1000) };
   const packet = { source: "m", incarnation: 1, sequence: 0, envelope };
-  test.network.connect("m").publish("tandem.n0.m.main.relay.x", encode(packet));
+  test.network.connect("m").publish("tandem._.n0._.m.main.relay.x", encode(packet));
   await test.clock.settle();
   assert.equal(test.systems[0]!.deadLetters.countOf("Malformed"), 1);
 });

@@ -9,6 +9,7 @@ import {
   FakeClock,
   type MemoryNetworkOptions,
   reject,
+  roleOf,
   seededRng,
   type System,
   type TerminationReason,
@@ -146,15 +147,15 @@ Deno.test("hostile packets are dead letters and nothing more", async () => {
     { type: "fail", to: "a/main", from, id: 1, error: null },
   ];
   for (const [sequence, envelope] of envelopes.entries()) {
-    mallory.publish("tandem.a.m.main", encode({ ...head, sequence, envelope }));
+    mallory.publish("tandem._.a._.m.main", encode({ ...head, sequence, envelope }));
   }
   const parts = [[0, 1e9], [5, 2], [-1, 3], [0, 0]];
   for (const [part, of] of parts) {
     const bytes = new Uint8Array(3);
-    mallory.publish("tandem.a.m.main", encode({ ...head, sequence: 50, part, of, bytes }));
+    mallory.publish("tandem._.a._.m.main", encode({ ...head, sequence: 50, part, of, bytes }));
   }
   await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), async (bytes) => {
-    mallory.publish("tandem.a.m.x", bytes);
+    mallory.publish("tandem._.a._.m.x", bytes);
     await null;
   }));
   await test.clock.settle();
@@ -171,12 +172,14 @@ Deno.test("who may publish as one node cannot speak as another or to another kin
   const tell = { type: "tell", to: "a/main/probe/x", from: "m/main", method: "add", message: 1 };
   const add = { ...tell, deadline: Infinity };
   const forged = [
-    ["tandem.a.m.main.probe.x", { ...head, source: "b" }, add],
-    ["tandem.a.b.main.probe.x", head, add],
-    ["tandem.a.m.main.other.x", head, add],
-    ["tandem.a.m.main", head, add],
-    ["tandem.a.m.main.probe.x", head, { ...add, to: "b/main/probe/x" }],
-    ["tandem.a.m.main.probe.x", head, { ...add, from: "b/main" }],
+    ["tandem._.a._.m.main.probe.x", { ...head, source: "b" }, add],
+    ["tandem._.a._.m.main.probe.x", { ...head, source: "router:m" }, add],
+    ["tandem._.a.worker.m.main.probe.x", head, add],
+    ["tandem._.a._.b.main.probe.x", head, add],
+    ["tandem._.a._.m.main.other.x", head, add],
+    ["tandem._.a._.m.main", head, add],
+    ["tandem._.a._.m.main.probe.x", head, { ...add, to: "b/main/probe/x" }],
+    ["tandem._.a._.m.main.probe.x", head, { ...add, from: "b/main" }],
   ] as const;
   for (const [sequence, [subject, head, envelope]] of forged.entries()) {
     mallory.publish(subject, encode({ ...head, sequence, envelope }));
@@ -184,7 +187,7 @@ Deno.test("who may publish as one node cannot speak as another or to another kin
   await test.clock.settle();
   assert.equal(a.deadLetters.countOf("Denied"), forged.length);
   assert.deepEqual(await a.ref<ProbeProtocol>("b/main/probe/x").ask("list"), []);
-  mallory.publish("tandem.a.m.main.probe.x", encode({ ...head, sequence: 9, envelope: add }));
+  mallory.publish("tandem._.a._.m.main.probe.x", encode({ ...head, sequence: 9, envelope: add }));
   await test.clock.settle();
   assert.deepEqual(await b.ref<ProbeProtocol>("a/main/probe/x").ask("list"), [1]);
 });
@@ -195,7 +198,7 @@ Deno.test("an answer counts only from the node that was asked", async () => {
   b.spawn(Probe, undefined, { id: "x" });
   const spy = test.network.connect("spy");
   const asked: number[] = [];
-  spy.subscribe("tandem.b.>", (_, bytes) => {
+  spy.subscribe("tandem._.b.>", (_, bytes) => {
     asked.push((decode(bytes) as { envelope: { id: number } }).envelope.id);
   });
   const answer = a.ref<ProbeProtocol>("b/main/probe/x").ask("hang", undefined, { deadlineMs: 50 });
@@ -203,7 +206,7 @@ Deno.test("an answer counts only from the node that was asked", async () => {
   await test.clock.settle();
   const reply = { type: "reply", to: "a/main", from: "m/main", id: asked[0], message: "forged" };
   const packet = { source: "m", incarnation: 1, sequence: 0, envelope: reply };
-  spy.publish("tandem.a.m.main", encode(packet));
+  spy.publish("tandem._.a._.m.main", encode(packet));
   await test.clock.settle();
   assert.equal(a.deadLetters.countOf("Denied"), 1);
   await test.clock.advance(50);
@@ -240,6 +243,27 @@ Deno.test("messages of other nodes are checked, those of the same node are not",
         .ask("spawn", order),
     );
   }
+});
+
+Deno.test("nodes with roles reach each other, and announce themselves as what they are", async () => {
+  await using test = open();
+  const [worker, plain] = [test.join("worker:a"), test.join("a")];
+  const subjects: string[] = [];
+  test.network.connect("spy").subscribe("tandem.>", (subject) => void subjects.push(subject));
+  const probe = await worker.spawnOn<ProbeProtocol>("a/main", "probe", undefined, { id: "x" });
+  await probe.ask("add", 1);
+  plain.spawn(Probe, undefined, { id: "y" });
+  assert.deepEqual(await plain.ref<ProbeProtocol>("a/main/probe/x").ask("list"), [1]);
+  assert.deepEqual(
+    new Set(subjects),
+    new Set([
+      "tandem._.a.worker.a.main.system.root",
+      "tandem._.a.worker.a.main.probe.x",
+      "tandem.worker.a._.a.main",
+    ]),
+  );
+  assert.deepEqual([roleOf("worker:a"), roleOf("a")], ["worker", ""]);
+  for (const node of [":a", "a:", "a:b:c", "_:a", "a.b:c"]) assert.throws(() => test.join(node));
 });
 
 Deno.test("createMemoryNetwork() matches subjects as NATS does", () => {

@@ -53,7 +53,7 @@ const tls = z.strictObject({
 
 const schema = z.strictObject({
   servers: z.array(z.string().min(1).max(1024)).min(1).max(64),
-  name: z.string().regex(/^[A-Za-z0-9_-]{1,96}$/).exactOptional(),
+  name: z.string().regex(/^[A-Za-z0-9:_-]{1,129}$/).exactOptional(),
   user: z.string().min(1).max(256).exactOptional(),
   password: z.string().min(1).max(1024).exactOptional(),
   nkeySeedFile: file.exactOptional(),
