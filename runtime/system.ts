@@ -269,10 +269,12 @@ export class ActorSystem implements System, CellHost, RefHost {
 
   #link(transport: Transport): TransportLink {
     const newIncarnation = () => this.clock.now() + this.rng.next();
-    return new TransportLink(transport, { node: this.node, newIncarnation }, {
+    const { node, clock } = this;
+    return new TransportLink(transport, { node, clock, newIncarnation }, {
       receive: (envelope) => this.#exchange.receive(envelope),
       dropped: (to, reason) => this.deadLetters.add({ to, method: "packet", reason }),
-      restarted: (node) => this.nodeDown(node, "it was restarted or cut off"),
+      unsent: (envelope, reason) => this.#exchange.bury(envelope, reason),
+      gone: (node, why) => this.nodeDown(node, why),
       cutOff: (why) => {
         this.log.warn("Transport is down", { why });
         this.lost({ prefix: "", except: `${this.node}/`, why: `Node is cut off: ${why}` });

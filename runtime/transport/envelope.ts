@@ -1,4 +1,5 @@
 import type { WireError } from "../errors.ts";
+import type { Loss } from "./loss.ts";
 import type { Movable, TerminationReason } from "../ref.ts";
 
 /**
@@ -118,6 +119,8 @@ export interface DownEnvelope {
 export interface Link {
   /** Sends, or throws `ActorError`. Buffers in `transfer` move instead of being copied, if it can. */
   send(envelope: Envelope, transfer?: readonly Movable[]): void;
+  /** Gives up what waits for endpoints that are gone. */
+  lost?(loss: Loss): void;
   close(): void | Promise<void>;
 }
 

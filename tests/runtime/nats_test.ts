@@ -45,12 +45,12 @@ Deno.test("connectNats() comes back after its server was killed, and is down mea
   }
   await b.flush();
   a.publish("x.y", new Uint8Array([1]));
-  a.publish("tandem.b.a.main", new Uint8Array([2]));
+  a.publish("tandem._.b._.a.main", new Uint8Array([2]));
   await until(() => heard.length === 2);
   await server.kill();
   await until(() => !a.isUp && !b.isUp);
   assert.deepEqual(events, ["down"]);
-  for (const subject of ["x.y", "tandem.b.a.main"]) {
+  for (const subject of ["x.y", "tandem._.b._.a.main"]) {
     assert.throws(() => a.publish(subject, new Uint8Array(1)), {
       code: "NoRoute",
       retryable: true,
@@ -61,7 +61,7 @@ Deno.test("connectNats() comes back after its server was killed, and is down mea
   assert.deepEqual(events.filter((type) => type !== "failed"), ["down", "up"]);
   await b.flush();
   a.publish("x.y", new Uint8Array([3]));
-  a.publish("tandem.b.a.main", new Uint8Array([4]));
+  a.publish("tandem._.b._.a.main", new Uint8Array([4]));
   await until(() => heard.length === 4);
   await Promise.all([a.close(), b.close()]);
 });
