@@ -80,13 +80,13 @@ export class Scheduler {
     const budget = this.#limits.tokens - decodes.length;
     const admitted = this.#admit(budget);
     const chunks = decodes.concat(this.#planPrefills(admitted, budget));
-    for (const { sequence } of chunks) sequence.inFlight = true;
+    for (const { sequence, count } of chunks) sequence.inFlight = count;
     return chunks;
   }
 
   /** Takes back a chunk that is computed; other sequences may use the pages that it filled. */
   advance({ sequence, count }: Chunk): void {
-    sequence.inFlight = false;
+    sequence.inFlight = 0;
     sequence.computed += count;
     this.pool.note(sequence.table, sequence.ids, sequence.computed);
   }
@@ -99,7 +99,7 @@ export class Scheduler {
 
   /** Removes and answers all that is not in flight. */
   evict(): Sequence[] {
-    const running = this.#running.filter(({ inFlight }) => !inFlight);
+    const running = this.#running.filter(({ inFlight }) => inFlight === 0);
     for (const sequence of running) this.finish(sequence);
     return [...running, ...this.#waiting.splice(0)];
   }
@@ -110,7 +110,7 @@ export class Scheduler {
   }
 
   #dropCancelled(): void {
-    const cancelled = this.#running.filter((s) => s.cancelled && !s.inFlight);
+    const cancelled = this.#running.filter((s) => s.cancelled && s.inFlight === 0);
     for (const sequence of cancelled) this.finish(sequence);
     for (const sequence of this.#waiting.filter((s) => s.cancelled)) {
       remove(this.#waiting, sequence);
@@ -123,7 +123,7 @@ export class Scheduler {
     const chunks: Chunk[] = [];
     for (const sequence of decoding) {
       if (chunks.length === most) break;
-      if (sequence.inFlight || !sequence.decoding || !this.#makeRoom(sequence)) continue;
+      if (sequence.inFlight > 0 || !sequence.decoding || !this.#makeRoom(sequence)) continue;
       this.pool.grow(sequence.table, sequence.length);
       chunks.push({ sequence, count: 1 });
     }
@@ -134,7 +134,7 @@ export class Scheduler {
   #planPrefills(admitted: number, budget: number): Chunk[] {
     const known = this.#running.length - admitted;
     const all = this.#running.filter((sequence, i) => i >= known || !sequence.decoding);
-    const free = all.filter(({ inFlight }) => !inFlight).slice(0, this.#share(all.length));
+    const free = all.filter(({ inFlight }) => inFlight === 0).slice(0, this.#share(all.length));
     const chunks: Chunk[] = [];
     let left = budget;
     free.forEach((sequence, i) => {
@@ -159,7 +159,7 @@ export class Scheduler {
   #makeRoom(sequence: Sequence): boolean {
     while (!this.pool.canHold(sequence.table, sequence.length)) {
       const newest = this.#running.at(-1)!;
-      if (newest.inFlight) return false;
+      if (newest.inFlight > 0) return false;
       this.#preempt(newest);
       if (newest === sequence) return false;
     }
