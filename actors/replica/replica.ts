@@ -118,9 +118,10 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
       preemptions: scheduler.preemptions,
       busyMs: meter.busyMs,
     }),
-    async drain(state, _message, context) {
+    async drain(state) {
       state.draining ??= Promise.withResolvers();
-      wake(state, context);
+      moveAway(state);
+      if (state.active === 0) state.draining.resolve();
       await state.draining.promise;
     },
     async advance(state, _message, context) {
@@ -175,11 +176,16 @@ function wake(state: ReplicaState, context: Context<ReplicaTurns>): void {
   for (; state.active < state.microBatches; state.active++) context.self.tell("advance");
 }
 
-/** What a micro-batch computes next. When the replica drains, all that is not in flight ends instead. */
-function next({ scheduler, draining }: ReplicaState): Chunk[] {
-  if (!draining) return scheduler.plan();
-  for (const { sink } of scheduler.evict()) sink.close(moved());
+/** What a micro-batch computes next: nothing when the replica drains. */
+function next(state: ReplicaState): Chunk[] {
+  if (!state.draining) return state.scheduler.plan();
+  moveAway(state);
   return [];
+}
+
+/** Ends all that is not in flight. */
+function moveAway({ scheduler }: ReplicaState): void {
+  for (const { sink } of scheduler.evict()) sink.close(moved());
 }
 
 async function computeStep(state: ReplicaState, chunks: readonly Chunk[]): Promise<void> {
