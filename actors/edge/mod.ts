@@ -1,4 +1,5 @@
 /** HTTP ingress: the OpenAI API, health, metrics and status page over the routers of the families. */
+export { memberRouters } from "./cluster/mod.ts";
 export { createEdge } from "./edge.ts";
 export type { Edge, EdgeOptions } from "./edge.ts";
 export { isLoopback, KeyRing, loadKeys, requireKeys } from "./keys/mod.ts";
