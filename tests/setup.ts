@@ -11,6 +11,7 @@ interface Package {
 const packages: readonly Package[] = [
   { name: "chromium", program: "chromium", use: "the status page in a real browser" },
   { name: "nats-server", program: "nats-server", use: "nodes that meet over NATS" },
+  { name: "openssl", program: "openssl", use: "certificates of nodes" },
 ];
 
 const missing = packages.filter(({ program }) => !isInstalled(program));

@@ -17,7 +17,7 @@ async function join(url: string, name: string): Promise<RouterNode & { lose(): v
   const node = startRouterNode(name, {
     maxPayload: transport.maxPayload,
     closed: transport.closed,
-    publish: (subject, bytes) => isLost ? undefined : transport.publish(subject, bytes),
+    publish: (subject, ...pieces) => isLost ? undefined : transport.publish(subject, ...pieces),
     subscribe: (pattern, callback) => transport.subscribe(pattern, callback),
     watch: (callback) => transport.watch(callback),
     flush: () => transport.flush(),
