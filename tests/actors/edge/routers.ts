@@ -7,7 +7,7 @@ import {
   defineActor,
   Membership,
   type System,
-  systemClock,
+  type Tracer,
   type Transport,
 } from "../../../runtime/mod.ts";
 import { createScript, route } from "./support.ts";
@@ -69,10 +69,10 @@ export interface RouterNode extends AsyncDisposable {
 export function startRouterNode(
   node: string,
   transport: Transport,
-  clock: Clock = systemClock(),
+  options: { readonly clock?: Clock; readonly tracer?: Tracer } = {},
 ): RouterNode {
   const router = new CountingRouter();
-  const system = createSystem({ node, clock, transport, log: silent, graceMs: 0 });
+  const system = createSystem({ node, transport, log: silent, graceMs: 0, ...options });
   const { address } = system.spawn(router.definition, undefined, { id: "zoo" });
   const membership = new Membership({
     system,

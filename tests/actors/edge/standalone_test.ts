@@ -50,7 +50,7 @@ class Harness {
   }
 
   join(name: string): RouterNode {
-    const node = startRouterNode(name, this.network.connect(name), this.clock);
+    const node = startRouterNode(name, this.network.connect(name), { clock: this.clock });
     this.nodes.push(node);
     return node;
   }
