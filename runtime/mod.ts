@@ -79,7 +79,13 @@ export type {
   Singleton,
   SingletonOptions,
 } from "./cluster/mod.ts";
-export { createLogger, createMetrics, openTelemetryTracer } from "./telemetry/mod.ts";
+export {
+  createLogger,
+  createMetrics,
+  observeSystem,
+  observeTransport,
+  openTelemetryTracer,
+} from "./telemetry/mod.ts";
 export type {
   Counter,
   Gauge,

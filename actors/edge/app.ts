@@ -10,7 +10,7 @@ import type { ApiKey, Quotas } from "./keys/mod.ts";
 import { modelEntries } from "./models.ts";
 import { statusPage } from "./page/mod.ts";
 import { chatParser, completionParser, type RequestLimits } from "./request/mod.ts";
-import { readiness, reportFamilies } from "./watch.ts";
+import { type FamilyReport, readiness, reportFamilies } from "./watch.ts";
 import type { Admission } from "./work.ts";
 
 /** What the routes need. */
@@ -25,7 +25,7 @@ export interface AppOptions {
   readonly log: Logger;
   readonly newId: () => string;
   readonly quotas: Quotas;
-  readonly renderMetrics: () => string;
+  readonly renderMetrics: (families: readonly FamilyReport[]) => string;
   readonly version: string;
 }
 
@@ -136,8 +136,8 @@ function addWatch(app: App, options: AppOptions): void {
       key_needed: keysNeeded,
       families: await reportFamilies(catalog),
     }, { headers: { "cache-control": "no-store" } }));
-  app.get("/metrics", () =>
-    new Response(renderMetrics(), {
+  app.get("/metrics", async () =>
+    new Response(renderMetrics(await reportFamilies(catalog)), {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
     }));
 }

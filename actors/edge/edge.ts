@@ -13,6 +13,7 @@ import { Catalog } from "./catalog.ts";
 import { Completions } from "./completions.ts";
 import { Guard } from "./guard.ts";
 import { type KeyRing, Quotas } from "./keys/mod.ts";
+import { FamilyMetrics } from "./family_metrics.ts";
 import { Balancer, createGenerations } from "./generation/mod.ts";
 import { EdgeMetrics } from "./metrics.ts";
 import type { RouterDirectory } from "./routers.ts";
@@ -71,6 +72,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const balancer = new Balancer(clock, rng);
   const catalog = new Catalog(routers, balancer, clock);
   const metrics = new EdgeMetrics(options.metrics, clock, () => admission.inFlight);
+  const familyMetrics = new FamilyMetrics(options.metrics);
   const failedOver = (family: string) => metrics.failedOver(family);
   const isHere = ({ address }: AnyRef) => address.startsWith(`${options.node}/`);
   const generate = createGenerations({ routers, balancer, clock, rng, isHere, failedOver });
@@ -107,7 +109,10 @@ export function createEdge(options: EdgeOptions): Edge {
     log,
     newId: options.newId ?? (() => crypto.randomUUID().replaceAll("-", "")),
     quotas,
-    renderMetrics: () => options.metrics.render(),
+    renderMetrics: (families) => {
+      familyMetrics.show(families);
+      return options.metrics.render();
+    },
     version: options.version ?? "0",
   });
   return {

@@ -5,6 +5,8 @@ import {
   type Logger,
   Membership,
   type Metrics,
+  observeSystem,
+  observeTransport,
   type ProtocolRange,
   type Rng,
   sleep,
@@ -52,14 +54,12 @@ const RETRY_MS = 1000;
 /** The cluster as an edge sees it, joined when it is first needed. */
 export class Cluster implements RouterDirectory {
   readonly #options: ClusterOptions;
-  readonly #up;
   #joining: Promise<Joined> | null = null;
   #joined: Joined | null = null;
   #closed = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.#up = options.metrics.gauge("tandem_transport_up", "Whether the cluster can be reached");
   }
 
   get families(): readonly string[] {
@@ -116,12 +116,9 @@ export class Cluster implements RouterDirectory {
   }
 
   #watch(joined: Joined): void {
-    const { log } = this.#options;
-    this.#up.set(1);
-    joined.transport.watch((event) => {
-      if (event.type === "up") this.#up.set(1);
-      if (event.type === "down") this.#up.set(0);
-    });
+    const { log, metrics } = this.#options;
+    observeSystem(metrics, joined.system);
+    observeTransport(metrics, joined.transport);
     joined.membership.on((event) => {
       if (event.type !== "replaced") return;
       log.error("Another edge has taken this one's name", { why: event.why });
@@ -132,7 +129,6 @@ export class Cluster implements RouterDirectory {
 
   /** A connection that has ended for good is made anew at the next request. */
   async #lost(joined: Joined, error: Error | void): Promise<void> {
-    this.#up.set(0);
     if (this.#closed) return;
     this.#joined = this.#joining = null;
     this.#options.log.warn("Connection to the cluster has ended", { error });

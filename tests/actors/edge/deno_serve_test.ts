@@ -51,6 +51,10 @@ Deno.test("deno serve actors/edge/main.ts serves a cluster by the rules of Deno 
     deepEqual(data.map(({ id }) => id), ["zoo", "zoo/small", "zoo/giant"]);
     const ready = await (await fetch(`${edge.url}/readyz`)).json();
     equal(ready.ready, true);
+    const headers = { authorization: "Bearer sk-a" };
+    const metrics = await (await fetch(`${edge.url}/metrics`, { headers })).text();
+    match(metrics, /^tandem_transport_up 1$/m);
+    match(metrics, /^tandem_family_ready\{family="zoo"\} 1$/m);
     const stranger = new OpenAI({ baseURL: `${edge.url}/v1`, apiKey: "sk-b", maxRetries: 0 });
     await rejects(textOf(stranger), OpenAI.AuthenticationError);
   });

@@ -104,6 +104,8 @@ Deno.test("standaloneEdge() answers 503 while no family is ready", async () => {
   await using harness = await Harness.open([]);
   const refused = await harness.ask();
   deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);
+  const ready = await harness.edge.fetch(new Request("http://127.0.0.1/readyz"));
+  deepEqual([ready.status, (await ready.json()).ready], [503, false]);
   harness.join("late");
   equal((await harness.ask()).status, 200);
   const unknown = await harness.ask({ model: "nobody" });
