@@ -6,6 +6,8 @@ export interface NatsServer extends AsyncDisposable {
   /** `nats://127.0.0.1:PORT`; the same after a restart. */
   readonly url: string;
   readonly port: number;
+  /** Where it listens for WebSockets, if its configuration says that it does; else 0. */
+  readonly webSocketPort: number;
   /** Its folder: what `DIR` in the configuration stands for. */
   readonly dir: string;
   /** Sends a signal, such as SIGUSR2 (lame duck). */
@@ -42,7 +44,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   const config = `${base}${options.config ?? ""}`.replaceAll("DIR", dir);
   await Deno.writeTextFile(`${dir}/server.conf`, config);
   let child = await spawn(dir, 0);
-  const { port } = child;
+  const { port, webSocketPort } = child;
   const kill = async () => {
     child.process.kill("SIGKILL");
     await child.process.status;
@@ -51,6 +53,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   return {
     url: `nats://127.0.0.1:${port}`,
     port,
+    webSocketPort,
     dir,
     signal: (signal) => child.process.kill(signal),
     async pause() {
@@ -81,6 +84,7 @@ async function stateOf(pid: number): Promise<string> {
 interface Child {
   readonly process: Deno.ChildProcess;
   readonly port: number;
+  readonly webSocketPort: number;
   /** Resolves once its log has been read to the end. */
   readonly logged: Promise<void>;
 }
@@ -98,9 +102,15 @@ async function spawn(dir: string, port: number): Promise<Child> {
     if (done) throw new Error(`Cannot start nats-server:\n${log.join("\n")}`);
     log.push(value);
   }
-  const listening = /client connections on [\d.]+:(\d+)/.exec(log.join("\n"))!;
+  const portAfter = (text: string) =>
+    Number(new RegExp(`${text}.*127\\.0\\.0\\.1:(\\d+)`).exec(log.join("\n"))?.[1] ?? 0);
   const drain = async () => {
     while (!(await lines.next()).done);
   };
-  return { process, port: Number(listening[1]), logged: drain() };
+  return {
+    process,
+    port: portAfter("client connections on"),
+    webSocketPort: portAfter("websocket clients on"),
+    logged: drain(),
+  };
 }

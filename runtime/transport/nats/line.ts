@@ -156,7 +156,7 @@ export class Line {
           }),
       });
     } catch (thrown) {
-      throw loginError(thrown, this.#why, servers);
+      throw loginError(thrown, this.#why, this.#settings);
     }
     void this.#follow(this.#client.status());
     this.#welcome();
