@@ -21,10 +21,12 @@ export class Pipeline {
   #steps = 0;
 
   /** `context` is that of the replica's start: what is in flight when that life ends is cancelled. */
-  constructor({ system, signal, rng }: Context, addresses: readonly string[]) {
+  constructor({ system, signal }: Context, addresses: readonly string[]) {
     this.#partitions = addresses.map((address) => system.ref(address));
     this.#signal = signal;
-    this.#life = rng.integer(2 ** 50).toString(36);
+    // Hidden states of a former life may still lie at a partition: no step may have an id twice.
+    const { clock, rng } = system;
+    this.#life = `${clock.now().toString(36)}-${rng.integer(2 ** 50).toString(36)}`;
   }
 
   /**

@@ -14,10 +14,19 @@ import {
   createSystem,
   FakeClock,
   type MemoryNetwork,
+  type MemoryNetworkOptions,
   seededRng,
   type System,
 } from "../../../runtime/mod.ts";
 import { fakePartition, type StageStart, VOCAB } from "./fake_model.ts";
+
+/** Faults of a network. */
+export type Faults = Pick<
+  MemoryNetworkOptions,
+  "latencyMs" | "loss" | "duplicate" | "reorder"
+>;
+
+const sound: Required<Faults> = { latencyMs: 0, loss: 0, duplicate: 0, reorder: 0 };
 
 /** How a fleet is made. */
 export interface FleetOptions {
@@ -30,7 +39,7 @@ export interface FleetOptions {
   /** Limits that are not as by default. */
   readonly limits?: Partial<ReplicaArgs["limits"]>;
   /** Faults of the network. */
-  readonly faults?: Partial<Parameters<typeof createMemoryNetwork>[0]>;
+  readonly faults?: Faults;
   /** What faults follow from. */
   readonly seed?: number;
 }
@@ -45,36 +54,56 @@ export const fleetLimits = {
   pageSize: 4,
 } as const;
 
-/** A running fleet: stage `i` of every replica is on node `n<i>`, the replicas are on `n0`. */
+/**
+ * A running fleet: stage `i` of every replica is on node `n<i>`, the replicas are on `n0`, who asks is on a node
+ * of its own. A replica that supervision gives up on is started anew.
+ */
 export class Fleet implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly log: StageStart[] = [];
   readonly network: MemoryNetwork;
+  readonly client: System;
   readonly systems: readonly System[];
   readonly replicas: ActorRef<ReplicaProtocol>[] = [];
   readonly #options: FleetOptions;
   readonly #limits: ReplicaArgs["limits"];
+  readonly #faults: MemoryNetworkOptions;
+  #isClosing = false;
 
   private constructor(options: FleetOptions) {
     this.#options = options;
     this.#limits = { ...fleetLimits, ...options.limits };
     const { clock } = this;
     const rng = seededRng(options.seed ?? 1);
-    this.network = createMemoryNetwork({ clock, rng: rng.split("network"), ...options.faults });
-    this.systems = options.costsMs.map((_, i) => {
-      const node = `n${i}`;
+    this.#faults = { clock, rng: rng.split("network"), ...options.faults };
+    this.network = createMemoryNetwork(this.#faults);
+    const kinds = [this.#partition(), Replica];
+    const log = createLogger({ level: "silent" });
+    const join = (node: string) => {
       const transport = this.network.connect(node);
-      const kinds = [this.#partition(), Replica];
-      const log = createLogger({ level: "silent" });
       return createSystem({ node, clock, rng: rng.split(node), transport, kinds, log });
-    });
+    };
+    this.client = join("client");
+    this.systems = options.costsMs.map((_, i) => join(`n${i}`));
   }
 
   /** Starts all replicas. */
   static async start(options: FleetOptions): Promise<Fleet> {
     const fleet = new Fleet(options);
-    for (let i = 0; i < (options.replicas ?? 1); i++) await fleet.#startReplica(i);
+    for (let i = 0; i < (options.replicas ?? 1); i++) {
+      const partitions: string[] = [];
+      for (const stage of fleet.systems.keys()) {
+        partitions.push(await fleet.startPartition(i, stage));
+      }
+      fleet.#startReplica(`r${i}`, partitions);
+      fleet.replicas.push(fleet.client.ref(`n0/main/replica/r${i}`));
+    }
     return fleet;
+  }
+
+  /** Changes the faults of the network; those not given end. */
+  trouble(faults: Faults): void {
+    Object.assign(this.#faults, sound, faults);
   }
 
   /** Starts the partition of a stage of a replica. */
@@ -85,8 +114,15 @@ export class Fleet implements AsyncDisposable {
       capacity: stepCapacity(this.#limits),
     };
     const id = `r${replica}-${stage}`;
-    const spawned = this.systems[0]!.spawnOn(`n${stage}/main`, "partition", args, { id });
+    const system = this.systems[stage]!;
+    const spawned = system.spawnOn(`n${stage}/main`, "partition", args, { id });
     return (await this.until(spawned)).address;
+  }
+
+  /** Stops the partition of a stage of a replica; what is asked of it from now on fails. */
+  async stopPartition(replica: number, stage: number): Promise<void> {
+    const address = `n${stage}/main/partition/r${replica}-${stage}`;
+    await this.until(this.systems[stage]!.stop({ address }));
   }
 
   /** Moves the clock on until a promise has settled. */
@@ -99,17 +135,16 @@ export class Fleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const system of this.systems) await this.until(system.shutdown());
+    this.#isClosing = true;
+    for (const system of [...this.systems, this.client]) await this.until(system.shutdown());
   }
 
-  async #startReplica(index: number): Promise<void> {
-    const partitions: string[] = [];
-    for (const stage of this.systems.keys()) {
-      partitions.push(await this.startPartition(index, stage));
-    }
+  #startReplica(id: string, partitions: readonly string[]): void {
     const args: ReplicaArgs = { partitions, limits: this.#limits, ...this.#options.args };
-    const replica = this.systems[0]!.spawn(Replica, args, { id: `r${index}` });
-    this.replicas.push(this.systems[0]!.ref<ReplicaProtocol>(replica.address));
+    const [system] = this.systems;
+    system!.watch(system!.spawn(Replica, args, { id }), () => {
+      if (!this.#isClosing) this.#startReplica(id, partitions);
+    });
   }
 
   #partition() {

@@ -155,7 +155,7 @@ Deno.test("Replica that lost a partition fails its requests and starts anew on t
   const [replica] = fleet.replicas;
   const lost = follow(replica!);
   await fleet.clock.advance(105);
-  await fleet.until(fleet.systems[1]!.stop({ address: "n1/main/partition/r0-1" }));
+  await fleet.stopPartition(0, 1);
   assert.equal(await fleet.until(lost.failure), "Terminated");
   assertBeginning(lost.tokens, 3);
   await fleet.startPartition(0, 1);
