@@ -12,6 +12,7 @@ export {
   type PartitionArgs,
 } from "./partition.ts";
 export type { PrefixNode } from "./prefix_cache.ts";
-export { Replica, type ReplicaArgs, type ReplicaLimits, stepCapacity } from "./replica.ts";
+export { type ReplicaLimits, stepCapacity } from "./limits.ts";
+export { Replica, type ReplicaArgs } from "./replica.ts";
 export { type Chunk, Scheduler, type SchedulerLimits } from "./scheduler.ts";
 export { Sequence, type TokenSink } from "./sequence.ts";

@@ -1,4 +1,4 @@
-import { type Capacity, type StepResult, TOP_LOGPROBS } from "../../kernels/mod.ts";
+import type { StepResult } from "../../kernels/mod.ts";
 import {
   ActorError,
   type AnyActorDefinition,
@@ -7,15 +7,12 @@ import {
   reject,
 } from "../../runtime/mod.ts";
 import { checkReplicaRequest } from "../checks/mod.ts";
-import type {
-  ReplicaLoad,
-  ReplicaProtocol,
-  ReplicaRequest,
-  SampledToken,
-} from "../replica_protocol.ts";
+import type { ReplicaLoad, ReplicaProtocol, ReplicaRequest } from "../replica_protocol.ts";
 import { version } from "../version.ts";
 import { batchOf } from "./batch.ts";
+import type { ReplicaLimits } from "./limits.ts";
 import { countDevices, Pipeline } from "./pipeline.ts";
+import { sampledToken } from "./sampled_token.ts";
 import { type Chunk, Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 import { StepMeter } from "./step_meter.ts";
@@ -32,22 +29,6 @@ export interface ReplicaArgs {
   readonly microBatches?: number;
   /** Token ids are below it; absent = not checked. */
   readonly vocab?: number;
-}
-
-/** Bounds of a replica. */
-export interface ReplicaLimits {
-  /** Tokens a step: decodes and prefill chunks together. */
-  readonly tokens: number;
-  /** Sequences that run together. */
-  readonly sequences: number;
-  /** Requests that may wait; more are refused with `Overloaded`. */
-  readonly waiting: number;
-  /** Tokens of one sequence, prompt and output. */
-  readonly context: number;
-  /** Physical pages of the KV cache. */
-  readonly pages: number;
-  /** Tokens a page. */
-  readonly pageSize: number;
 }
 
 /** What the replica tells itself: compute a micro-batch step after step until there is nothing to do. */
@@ -132,22 +113,11 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
         }
       } finally {
         state.active--;
-        if (state.active === 0) state.draining?.resolve();
       }
+      if (state.active === 0) state.draining?.resolve();
     },
   },
 });
-
-/** The most that a step of these limits can hold. */
-export function stepCapacity(limits: ReplicaLimits): Capacity {
-  return {
-    tokens: limits.tokens,
-    samples: limits.sequences,
-    sequences: limits.sequences,
-    sequencePages: Math.ceil(limits.context / limits.pageSize),
-    history: limits.pages * limits.pageSize,
-  };
-}
 
 function refuseImpossible({ args, scheduler, draining }: ReplicaState, request: ReplicaRequest) {
   const { limits: { context, waiting }, vocab = Infinity } = args;
@@ -200,29 +170,11 @@ async function computeStep(state: ReplicaState, chunks: readonly Chunk[]): Promi
 
 function commit(state: ReplicaState, { sequence }: Chunk, result: StepResult, row: number): void {
   const { scheduler } = state;
-  const id = result.sampled[row]!;
-  const finish = sequence.append(id);
-  sequence.sink.push({
-    id,
-    logprob: result.stats[row * 4]!,
-    margin: result.stats[row * 4 + 1]!,
-    entropy: result.stats[row * 4 + 2]!,
-    queue: scheduler.running.length + scheduler.waiting,
-    ...(sequence.request.alternatives > 0 && { top: alternatives(result, row, sequence) }),
-    ...(finish && { finish }),
-  });
+  const token = sampledToken(result, row, sequence.request.alternatives);
+  const finish = sequence.append(token.id);
+  const queue = scheduler.running.length + scheduler.waiting;
+  sequence.sink.push({ ...token, queue, ...(finish && { finish }) });
   if (!finish) return;
   scheduler.finish(sequence);
   sequence.sink.close();
-}
-
-function alternatives(
-  result: StepResult,
-  row: number,
-  { request }: Sequence,
-): SampledToken["top"] & object {
-  return Array.from({ length: request.alternatives }, (_, rank) => ({
-    id: result.topTokens![row * TOP_LOGPROBS + rank]!,
-    logprob: result.topLogprobs![row * TOP_LOGPROBS + rank]!,
-  }));
 }
