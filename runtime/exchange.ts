@@ -58,12 +58,13 @@ export class Exchange implements Sender {
   /** Forgets endpoints that are gone: fails what waits for them, cancels what is done for them. */
   lost(loss: Loss): void {
     const matches = (endpoint: string) => isLost(loss, endpoint);
+    this.#serving.down(matches, loss.why);
+    if (loss.onlyServed) return;
     for (const endpoint of [...this.#links.keys()]) {
       if (matches(endpoint)) this.#links.delete(endpoint);
     }
     const error = new ActorError("Terminated", loss.why);
     this.#waiting.fail((address) => matches(endpointOf(address)), error);
-    this.#serving.down(matches, loss.why);
     this.#elsewhere?.lost?.(loss);
   }
 

@@ -274,10 +274,9 @@ export class ActorSystem implements System, CellHost, RefHost {
       receive: (envelope) => this.#exchange.receive(envelope),
       dropped: (to, reason) => this.deadLetters.add({ to, method: "packet", reason }),
       unsent: (envelope, reason) => this.#exchange.bury(envelope, reason),
-      gone: (node, why) => this.nodeDown(node, why),
-      cutOff: (why) => {
-        this.log.warn("Transport is down", { why });
-        this.lost({ prefix: "", except: `${this.node}/`, why: `Node is cut off: ${why}` });
+      lost: (loss) => {
+        this.log.warn("Lost other nodes", { why: loss.why });
+        this.lost(loss);
       },
       refused: (to) => {
         this.log.error("Transport refuses to send", { to });

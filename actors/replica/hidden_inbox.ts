@@ -1,7 +1,7 @@
 import type { WireFloats } from "../replica_protocol.ts";
 
 /** Hidden states that may wait for their steps; those of steps that were given up go at last. */
-const MOST_EARLY = 64;
+const MOST_EARLY = 16;
 
 /** Joins steps and the hidden states that belong to them, whichever comes first. */
 export class HiddenInbox {

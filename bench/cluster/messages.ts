@@ -35,7 +35,7 @@ export async function benchMessages(
     const sink = system.ref<SinkProtocol>(`answerer/main/${Sink.kind}/sink`);
     const payload = new Uint8Array(64).fill(7);
     const asks = {
-      bare: () => bare.request(subjects.echo, payload),
+      bare: () => bare.request(subjects.echo, payload, { timeout: 10_000 }),
       actor: () => sink.ask("echo", payload),
     };
     const message = { dtype: "f32", shape: [512, 512], data: tensor } as const;

@@ -6,10 +6,11 @@ import {
   viewOf,
   widthOf,
   type WireArray,
+  type WireDType,
   wireDTypes,
   type WireTensor,
 } from "./tensor.ts";
-import { arrayExt, maxDepth, tensorExt } from "./writer.ts";
+import { ext, maxDepth } from "./writer.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const longestKeptShort = 32;
@@ -59,7 +60,7 @@ export class Reader {
       case 0xc3:
         return true;
       case 0xc7:
-        return this.#block(this.#byte());
+        return this.#extension(this.#byte());
       case 0xcb:
         return this.#view.getFloat64(this.#take(8));
       case 0xce:
@@ -139,23 +140,40 @@ export class Reader {
     return text;
   }
 
-  #block(length: number): WireTensor | WireArray {
-    this.#hasBlocks = true;
+  #extension(length: number): WireTensor | WireArray {
     const type = this.#byte();
     const start = this.#take(length);
-    const rank = (length - 5) / 4;
-    if (!Number.isInteger(rank) || rank < 0 || rank > maxRank) throw malformed(`rank ${rank}`);
     const dtype = wireDTypes[this.#bytes[start]!];
-    if (dtype === undefined) throw malformed("block of an unknown type");
-    const shape = Array.from({ length: rank }, (_, i) => this.#view.getUint32(start + 5 + 4 * i));
-    const data = this.#elements(dtype, elementsOf(shape), this.#view.getUint32(start + 1));
-    if (type === tensorExt) return { dtype, shape, data };
-    if (type === arrayExt && rank === 1 && dtype !== "bf16") return data;
+    if (dtype === undefined || length < 2) throw malformed("elements of an unknown type");
+    const isSmall = type === ext.smallTensor || type === ext.smallArray;
+    const head = isSmall ? 2 : 5;
+    const rank = isSmall ? this.#bytes[start + 1]! : (length - head) / 4;
+    const shape = this.#shape(start + head, rank, length - head);
+    const data = isSmall
+      ? this.#inPlace(dtype, shape, start + head + 4 * rank, start + length)
+      : this.#block(dtype, shape, this.#view.getUint32(start + 1));
+    if (type === ext.tensor || type === ext.smallTensor) return { dtype, shape, data };
+    const isArray = type === ext.array || type === ext.smallArray;
+    if (isArray && rank === 1 && dtype !== "bf16") return data;
     throw malformed(`extension ${type}`);
   }
 
-  #elements(dtype: WireTensor["dtype"], length: number, crc: number): WireArray {
-    if (length === 0) return viewOf(dtype, new ArrayBuffer(0), 0, 0);
+  #shape(at: number, rank: number, bytes: number): number[] {
+    if (!Number.isInteger(rank) || rank < 0 || rank > maxRank || rank * 4 > bytes) {
+      throw malformed(`rank ${rank}`);
+    }
+    return Array.from({ length: rank }, (_, i) => this.#view.getUint32(at + 4 * i));
+  }
+
+  #inPlace(dtype: WireDType, shape: readonly number[], start: number, end: number): WireArray {
+    const length = elementsOf(shape);
+    if (length * widthOf(dtype) !== end - start) throw malformed(`elements of shape ${shape}`);
+    return viewOf(dtype, this.#bytes.slice(start, end).buffer, 0, length);
+  }
+
+  #block(dtype: WireDType, shape: readonly number[], crc: number): WireArray {
+    this.#hasBlocks = true;
+    const length = elementsOf(shape);
     const size = length * widthOf(dtype);
     const at = this.#blockAt;
     if (!(size <= this.#bytes.length - at)) throw malformed(`block of bytes ${size}`);

@@ -7,19 +7,22 @@ export interface Block {
   readonly crcAt: number;
 }
 
-/** Types of extensions: a tensor, and an array by itself. */
-export const tensorExt = 1;
-export const arrayExt = 2;
+/** Types of extensions: tensors and arrays whose elements are in a block, and small ones in place. */
+export const ext = { tensor: 1, array: 2, smallTensor: 3, smallArray: 4 } as const;
 
 /** How deep values may nest. */
 export const maxDepth = 60;
 
 const firstBytes = 256;
+
+/** An array of no more bytes is in place: an extension has at most 255. */
+const smallBytes = 192;
 const encoder = new TextEncoder();
 
 /**
- * Writes plain data as msgpack. An array or tensor becomes an extension that describes it (element type,
- * checksum, sizes); its elements are left for the blocks behind the header, in the order of `blocks`.
+ * Writes plain data as msgpack. An array or tensor becomes an extension: element type, checksum and sizes,
+ * with its elements left for the blocks behind the header, in the order of `blocks`; a small one has element
+ * type, rank, sizes and its elements.
  */
 export class Writer {
   readonly blocks: Block[] = [];
@@ -73,7 +76,7 @@ export class Writer {
     if (prototype !== Object.prototype && prototype !== null) {
       throw unsupported(String(value.constructor?.name));
     }
-    if (isTensor(value)) this.#block(tensorExt, value.dtype, value.shape, value.data);
+    if (isTensor(value)) this.#elements(ext.tensor, value.dtype, value.shape, value.data);
     else this.#record(value as Readonly<Record<string, unknown>>, depth);
   }
 
@@ -83,9 +86,12 @@ export class Writer {
   }
 
   #record(record: Readonly<Record<string, unknown>>, depth: number): void {
-    const keys = Object.keys(record).filter((key) => record[key] !== undefined);
-    this.#length(keys.length, 0x80, 0xde);
+    const keys = Object.keys(record);
+    let count = 0;
+    for (const key of keys) if (record[key] !== undefined) count++;
+    this.#length(count, 0x80, 0xde);
     for (const key of keys) {
+      if (record[key] === undefined) continue;
       if (key === "__proto__") throw unsupported(key);
       this.#string(key);
       this.value(record[key], depth + 1);
@@ -96,18 +102,33 @@ export class Writer {
     const dtype = dtypeOf(array);
     if (dtype === null) throw unsupported(array.constructor.name);
     const data = array as WireArray;
-    this.#block(arrayExt, dtype, [data.length], data);
+    this.#elements(ext.array, dtype, [data.length], data);
   }
 
-  #block(type: number, dtype: WireDType, shape: readonly number[], data: WireArray): void {
-    this.#room(8 + 4 * shape.length);
-    this.#bytes[this.#at] = 0xc7;
-    this.#bytes[this.#at + 1] = 5 + 4 * shape.length;
-    this.#bytes[this.#at + 2] = type;
-    this.#bytes[this.#at + 3] = wireDTypes.indexOf(dtype);
-    this.blocks.push({ data, crcAt: this.#at + 4 });
-    this.#at += 8;
+  #elements(type: 1 | 2, dtype: WireDType, shape: readonly number[], data: WireArray): void {
+    const isSmall = data.byteLength <= smallBytes;
+    const head = isSmall ? 2 : 5;
+    const length = head + 4 * shape.length + (isSmall ? data.byteLength : 0);
+    this.#room(3 + length);
+    this.byte(0xc7);
+    this.byte(length);
+    this.byte(isSmall ? type + 2 : type);
+    this.byte(wireDTypes.indexOf(dtype));
+    if (isSmall) this.byte(shape.length);
+    else this.#checksumOf(data);
     for (const size of shape) this.#uint32(size);
+    if (isSmall) this.#raw(data);
+  }
+
+  /** Leaves room for a checksum, which the blocks get later. */
+  #checksumOf(data: WireArray): void {
+    this.blocks.push({ data, crcAt: this.#at });
+    this.#at += 4;
+  }
+
+  #raw({ buffer, byteOffset, byteLength }: WireArray): void {
+    this.#bytes.set(new Uint8Array(buffer, byteOffset, byteLength), this.#at);
+    this.#at += byteLength;
   }
 
   /** A length of up to 15 in the tag, or of 16 or 32 bits behind one. */

@@ -131,19 +131,24 @@ export function endpointOf(to: string): string {
   return afterLane < 0 ? to : to.slice(0, afterLane);
 }
 
-const fields: Readonly<Record<Envelope["type"], Readonly<Record<string, string>>>> = {
-  tell: { method: "string", deadline: "number" },
-  ask: { id: "number", method: "string", deadline: "number" },
-  stream: { id: "number", method: "string", deadline: "number", credits: "number" },
-  watch: { id: "number" },
-  cancel: { id: "number" },
-  credit: { id: "number", granted: "number" },
-  reply: { id: "number" },
-  fail: { id: "number", error: "object" },
-  item: { id: "number", index: "number" },
-  end: { id: "number", count: "number" },
-  down: { id: "number", reason: "object" },
-};
+/** The fields that each type must have besides `to` and `from`, and their types. */
+const fields: ReadonlyMap<string, readonly (readonly [name: string, type: string])[]> = new Map(
+  Object.entries(
+    {
+      tell: { method: "string", deadline: "number" },
+      ask: { id: "number", method: "string", deadline: "number" },
+      stream: { id: "number", method: "string", deadline: "number", credits: "number" },
+      watch: { id: "number" },
+      cancel: { id: "number" },
+      credit: { id: "number", granted: "number" },
+      reply: { id: "number" },
+      fail: { id: "number", error: "object" },
+      item: { id: "number", index: "number" },
+      end: { id: "number", count: "number" },
+      down: { id: "number", reason: "object" },
+    } satisfies Record<Envelope["type"], Record<string, string>>,
+  ).map(([type, wanted]) => [type, Object.entries(wanted)]),
+);
 
 const addressPattern = /^[A-Za-z0-9:_-]{1,129}(?:\/[A-Za-z0-9_-]{1,96}){1,3}$/;
 const endpointPattern = /^[A-Za-z0-9:_-]{1,129}\/[A-Za-z0-9_-]{1,96}$/;
@@ -160,11 +165,11 @@ export function checkEnvelope(data: unknown): Envelope | null {
   if (typeof data !== "object" || data === null) return null;
   const record = data as Record<string, unknown>;
   const { type, to, from } = record;
-  if (typeof type !== "string" || !Object.hasOwn(fields, type)) return null;
+  const wanted = typeof type === "string" ? fields.get(type) : undefined;
+  if (!wanted) return null;
   if (typeof to !== "string" || !addressPattern.test(to)) return null;
   if (typeof from !== "string" || !endpointPattern.test(from)) return null;
   if (record.trace !== undefined && !isTrace(record.trace)) return null;
-  const wanted = Object.entries(fields[type as Envelope["type"]]);
   const fits = wanted.every(([name, kind]) => {
     const value = record[name];
     return typeof value === kind && value !== null && !Number.isNaN(value);

@@ -1,6 +1,6 @@
 import type { DeadLetterReason } from "../dead_letters.ts";
-import { concat } from "./pieces.ts";
 import type { PacketHead, PartPacket } from "./packet.ts";
+import { concat } from "./pieces.ts";
 
 /** The message of which parts have come. */
 interface Assembly {
@@ -12,6 +12,11 @@ interface Assembly {
 /** What has come from one life of a node. */
 export class Inbox {
   readonly incarnation: number;
+  /** Whether the node has said what it has taken. */
+  isConfirmed = false;
+  /** When it was last asked. */
+  greetedAt = -Infinity;
+  #since: number | null = null;
   #last = -1;
   #untold = 0;
   #assembly: Assembly | null = null;
@@ -25,6 +30,11 @@ export class Inbox {
     return this.#last;
   }
 
+  /** The number of the first packet in the present life of this node; 0 before any. */
+  get since(): number {
+    return this.#since ?? 0;
+  }
+
   /** Bytes of a message that is not whole yet. */
   get assembledBytes(): number {
     return this.#assembly?.bytes ?? 0;
@@ -33,6 +43,7 @@ export class Inbox {
   /** Takes note of a packet. Answers why it is not to be used, if so. */
   admit({ sequence }: PacketHead, bytes: number): DeadLetterReason | null {
     if (sequence <= this.#last) return sequence === this.#last ? "Duplicate" : "Late";
+    this.#since ??= sequence;
     this.#last = sequence;
     this.#untold += bytes;
     return null;
@@ -63,5 +74,10 @@ export class Inbox {
   /** Gives up the message that is not whole. */
   abandon(): void {
     this.#assembly = null;
+  }
+
+  /** Begins a new life of this node. */
+  renew(): void {
+    this.#since = null;
   }
 }

@@ -4,6 +4,8 @@ export interface Loss {
   /** Those that are not gone. */
   readonly except?: string;
   readonly why: string;
+  /** Only what is done for them is void; what waits for them is told by itself. */
+  readonly onlyServed?: boolean;
 }
 
 /** Whether a node or endpoint is among those that are gone. */

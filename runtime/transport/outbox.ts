@@ -24,6 +24,8 @@ export interface OutboxHost {
   readonly maxPayload: number;
   publishWhole(subject: string, message: Uint8Array): number;
   publishPart(subject: string, part: OutboxPart): number;
+  /** The first of a message was sent under a number. */
+  began(envelope: Envelope, sequence: number): void;
   /** Asks the receiver what it has taken. */
   probe(): void;
   /** A message that was not sent after all. */
@@ -175,6 +177,7 @@ export class Outbox {
         total: message.byteLength,
         bytes: message.subarray(sent, sent + bytes),
       });
+    if (item.first === undefined) this.#host.began(item.envelope, sequence);
     item.first ??= sequence;
     item.sent += bytes;
     if (message.byteLength > this.#limits.largeBytes) {

@@ -16,8 +16,18 @@ export type Packet =
   | PartPacket
   /** A sign of life, which is answered by `taken`. */
   | { readonly kind: "hello"; readonly head: PacketHead }
-  /** Everything up to `head.sequence` of the receiver's life `head.incarnation` has come. */
-  | { readonly kind: "taken"; readonly head: PacketHead };
+  /** Has no number of its own. */
+  | { readonly kind: "taken"; readonly head: PacketHead; readonly taken: Taken };
+
+/** What one life of a node has got of another's. */
+export interface Taken {
+  /** The incarnation of the other. */
+  readonly of: number;
+  /** The number of the newest packet; what came before it has come or is lost. */
+  readonly upTo: number;
+  /** The number of the first packet; what was sent before it went to a former life, or was lost. */
+  readonly since: number;
+}
 
 /** A part of a message that is too large for one packet. */
 export interface PartPacket {
@@ -33,11 +43,12 @@ export interface PartPacket {
 }
 
 // A packet, little endian: u8 version, u8 kind, six zeros, f64 incarnation, f64 sequence. Behind it a
-// message has its frame; a part has f64 message, f64 offset, f64 total and its bytes.
+// message has its frame; a part has f64 message, f64 offset, f64 total and its bytes; what was taken
+// is f64 of, f64 upTo, f64 since.
 
 const version = 2;
 const headBytes = 24;
-const partHeadBytes = 48;
+const longHeadBytes = 48;
 const kinds = ["message", "part", "hello", "taken"] as const;
 
 /** A whole message, to be stamped. Throws `ActorError`: `TooLarge`, `AppError` for what is no data. */
@@ -61,9 +72,14 @@ export function stamp(packet: Uint8Array, kind: Packet["kind"], head: PacketHead
   return packet;
 }
 
-/** A packet that is nothing but its head. */
-export function encodeSign(kind: "hello" | "taken", head: PacketHead): Uint8Array {
-  return stamp(new Uint8Array(headBytes), kind, head);
+/** A sign of life. */
+export function encodeHello(head: PacketHead): Uint8Array {
+  return stamp(new Uint8Array(headBytes), "hello", head);
+}
+
+/** What was taken of the receiver. */
+export function encodeTaken(head: PacketHead, { of, upTo, since }: Taken): Uint8Array {
+  return encodeLongHead("taken", head, [of, upTo, since]);
 }
 
 /** What goes before the bytes of a part. */
@@ -71,15 +87,21 @@ export function encodePartHead(
   head: PacketHead,
   { message, offset, total }: Pick<PartPacket, "message" | "offset" | "total">,
 ): Uint8Array {
-  const bytes = stamp(new Uint8Array(partHeadBytes), "part", head);
+  return encodeLongHead("part", head, [message, offset, total]);
+}
+
+type Three = readonly [number, number, number];
+
+function encodeLongHead(kind: "part" | "taken", head: PacketHead, fields: Three): Uint8Array {
+  const bytes = stamp(new Uint8Array(longHeadBytes), kind, head);
   const view = new DataView(bytes.buffer);
-  [message, offset, total].forEach((value, i) => view.setFloat64(headBytes + 8 * i, value, true));
+  fields.forEach((value, i) => view.setFloat64(headBytes + 8 * i, value, true));
   return bytes;
 }
 
 /** How many bytes of a message a part may carry. */
 export function partBytes(maxPayload: number): number {
-  return Math.max(8, Math.floor((maxPayload - partHeadBytes) / 8) * 8);
+  return Math.max(8, Math.floor((maxPayload - longHeadBytes) / 8) * 8);
 }
 
 /** The packet of bytes from outside. Throws `CodecError`, nothing else. */
@@ -91,6 +113,7 @@ export function decodePacket(bytes: Uint8Array): Packet {
   if (!Number.isFinite(head.incarnation) || !isCount(head.sequence)) throw malformed("bad head");
   if (kind === "message") return { kind, head, envelope: decodeEnvelope(bytes) };
   if (kind === "part") return decodePart(bytes, view, head);
+  if (kind === "taken") return { kind, head, taken: decodeTaken(bytes, view) };
   if (kind === undefined || bytes.length !== headBytes) throw malformed("unknown kind");
   return { kind, head };
 }
@@ -103,15 +126,25 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
 }
 
 function decodePart(bytes: Uint8Array, view: DataView, head: PacketHead): PartPacket {
-  if (bytes.length <= partHeadBytes) throw malformed("empty part");
-  const [message, offset, total] = [0, 8, 16].map((at) =>
-    view.getFloat64(headBytes + at, true)
-  ) as [number, number, number];
-  const piece = bytes.subarray(partHeadBytes);
-  const fits = isCount(message) && isCount(offset) && isCount(total) && message <= head.sequence &&
-    offset + piece.length <= total;
+  if (bytes.length <= longHeadBytes) throw malformed("empty part");
+  const [message, offset, total] = decodeFields(view);
+  const piece = bytes.subarray(longHeadBytes);
+  const fits = isCount(message) && isCount(offset) && isCount(total) &&
+    message <= head.sequence && offset + piece.length <= total;
   if (!fits) throw malformed("bad part");
   return { kind: "part", head, message, offset, total, bytes: piece };
+}
+
+function decodeTaken(bytes: Uint8Array, view: DataView): Taken {
+  if (bytes.length !== longHeadBytes) throw malformed("bad taken");
+  const [of, upTo, since] = decodeFields(view);
+  if (!Number.isFinite(of) || !isCount(upTo) || !isCount(since)) throw malformed("bad taken");
+  return { of, upTo, since };
+}
+
+function decodeFields(view: DataView): Three {
+  const at = (i: number) => view.getFloat64(headBytes + 8 * i, true);
+  return [at(0), at(1), at(2)];
 }
 
 function isCount(value: number): boolean {

@@ -16,7 +16,7 @@ const arrays = fc.oneof(
   fc.bigUint64Array(),
 );
 
-const tensors = fc.tuple(fc.nat(3), fc.nat(3), fc.constantFrom("f32", "bf16", "u8", "f16")).map(
+const tensors = fc.tuple(fc.nat(12), fc.nat(12), fc.constantFrom("f32", "bf16", "u8", "f16")).map(
   ([rows, columns, dtype]): WireTensor => {
     const types = { f32: Float32Array, bf16: Uint16Array, u8: Uint8Array, f16: Float16Array };
     const data = new types[dtype as keyof typeof types](rows * columns).fill(3);

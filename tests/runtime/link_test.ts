@@ -32,14 +32,16 @@ function open(options: Partial<MemoryNetworkOptions> = {}) {
       receive: (envelope) => got.push(envelope),
       dropped: (_, reason) => dropped.push(reason),
       unsent: ({ type }, reason) => dropped.push(`${type} ${reason}`),
-      gone: (name) => gone.push(name),
-      cutOff: () => link.lost({ prefix: "", except: `${node}/`, why: "cut off" }),
+      lost: (loss) => {
+        gone.push(loss.prefix + (loss.onlyServed ? " served" : ""));
+        link.lost(loss);
+      },
       refused: () => {},
       warn: () => {},
     });
     return { link, transport, got, dropped, gone };
   };
-  return { clock, network, a: join("a"), b: join("b") };
+  return { clock, network, join, a: join("a"), b: join("b") };
 }
 
 function tell(to: string, method: string, bytes = 0, deadline = Infinity): Envelope {
@@ -109,8 +111,7 @@ Deno.test("TransportLink gives up a receiver that takes nothing any more", async
   await clock.advance(1000);
   assert.deepEqual(a.gone, []);
   await clock.advance(200);
-  assert.deepEqual(a.gone, ["b"]);
-  a.link.lost({ prefix: "b/", why: "gone" });
+  assert.deepEqual(a.gone, ["b/"]);
   assert.deepEqual(a.dropped, ["tell Terminated", "tell Terminated"]);
 });
 
@@ -159,14 +160,44 @@ Deno.test("TransportLink bounds what has half come, over all nodes together", as
 Deno.test("TransportLink begins a new life after a cut, of which the others hear", async () => {
   const { a, b, clock, network } = open();
   a.link.send(tell("x", "1"));
-  b.link.send({ ...tell("x", "2"), to: "a/main/x/x", from: "b/main" } as Envelope);
+  b.link.send(askOf("b", 1));
   await clock.advance(1);
   const plug = network.disconnect("b");
   assert.throws(() => b.link.send(tell("x", "3")), { code: "NoRoute" });
+  a.link.send(askOf("a", 2));
+  await clock.settle();
   plug();
   await clock.advance(1);
-  assert.deepEqual(a.gone, ["b"]);
+  assert.deepEqual(a.gone, ["b/ served"]);
   a.link.send(tell("x", "4"));
   await clock.advance(1);
   assert.deepEqual(methods(b.got), ["1", "4"]);
+  assert.deepEqual(methods(a.got), ["ask 1", "fail"], "what was lost meanwhile fails");
+});
+
+/** An ask of one node to the other. */
+function askOf(from: "a" | "b", id: number): Envelope {
+  const to = `${from === "a" ? "b" : "a"}/main/x/y`;
+  const rest = { from: `${from}/main`, id, method: `ask ${id}`, message: null } as const;
+  return { type: "ask", to, ...rest, deadline: Infinity };
+}
+
+Deno.test("TransportLink fails what a former life was asked, and not what the new one answers", async () => {
+  const { a, b, clock, join } = open({ latencyMs: 1 });
+  a.link.send(askOf("a", 1));
+  await clock.advance(10);
+  b.link.send({ type: "reply", to: "a/main", from: "b/main", id: 1, message: null });
+  a.link.send(askOf("a", 2));
+  await clock.advance(10);
+  await b.link.close();
+  const again = join("b");
+  a.link.send(askOf("a", 3));
+  await clock.advance(10);
+  again.link.send({ type: "reply", to: "a/main", from: "b/main", id: 3, message: null });
+  await clock.advance(10);
+  const answers = a.got.map((envelope) =>
+    "id" in envelope ? `${envelope.type} ${envelope.id}` : ""
+  );
+  assert.deepEqual(answers, ["reply 1", "fail 2", "reply 3"]);
+  assert.deepEqual(methods(again.got), ["ask 3"]);
 });

@@ -272,6 +272,7 @@ Deno.test("nodes with roles reach each other, and announce themselves as what th
     new Set([
       "tandem._.a.worker.a.main.system.root",
       "tandem._.a.worker.a.main.probe.x",
+      "tandem._.a.worker.a.main",
       "tandem.worker.a._.a.main",
     ]),
   );

@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { type DeviceWorker, startDevice } from "../../../actors/node/devices.ts";
 import { defineExpertShard } from "../../../actors/experts/mod.ts";
-import { definePartition, Replica } from "../../../actors/replica/mod.ts";
-import { openDevice, openModel, parseModelSpec, type Range } from "../../../kernels/mod.ts";
+import { definePartition, Replica, stepCapacity } from "../../../actors/replica/mod.ts";
+import type { ExpertShardProtocol, PartitionProtocol } from "../../../actors/replica_protocol.ts";
+import {
+  createStep,
+  openDevice,
+  openModel,
+  parseModelSpec,
+  type Range,
+} from "../../../kernels/mod.ts";
 import {
   createLogger,
   createMemoryNetwork,
@@ -13,7 +20,7 @@ import {
 } from "../../../runtime/mod.ts";
 import { sharedTest } from "../../support/shared.ts";
 import { prefixes, publishedIds } from "../node/support.ts";
-import { greedyFrom, type Spread, spread, type SpreadReplica } from "./spread.ts";
+import { greedyFrom, limits, type Spread, spread, type SpreadReplica } from "./spread.ts";
 
 const log = createLogger({ level: "silent" });
 const layers = (first: number, count: number): Range => ({ first, count });
@@ -204,5 +211,40 @@ sharedTest(
         () => greedyFrom([first, second], prompt, 60, lose),
       );
       for (const answer of await Promise.all(answers)) assert.deepEqual(answer, ids.slice(0, 60));
+    }),
+);
+
+sharedTest(
+  "a partition and a shard refuse what is invalid, and live on",
+  mixture,
+  (dir) =>
+    withNodes(6, async (system, places) => {
+      const replica = await spread(system, "r", inShards(dir, places));
+      const { prompt, ids } = publishedIds(dir);
+      const partition = system.ref<PartitionProtocol>(replica.partitions[0]!);
+      const shard = system.ref<ExpertShardProtocol>(replica.shards[0]!);
+      const layer = { tokens: 1, experts: new Int32Array(2), weights: new Float32Array(2) };
+      const attempts = async (count: number) => {
+        if (count !== 15) return;
+        const step = {
+          ...createStep(stepCapacity(limits)),
+          tokens: 33,
+          positions: new Int32Array(33),
+        };
+        const large = { ...step, ids: step.positions, sequences: step.positions };
+        await assert.rejects(partition.ask("step", { id: "x", step: large }), {
+          code: "AppError",
+          message: "Cannot run more than 32 tokens: 33",
+        });
+        await assert.rejects(shard.ask("apply", { ...layer, layer: 9, x: new Float32Array(64) }), {
+          code: "AppError",
+          message: "Cannot compute experts of layer: 9",
+        });
+        await assert.rejects(shard.ask("apply", { ...layer, layer: 1, x: new Float32Array(63) }), {
+          code: "AppError",
+          message: "Cannot compute x of other than 64 values: 63",
+        });
+      };
+      assert.deepEqual(await greedyFrom([replica], prompt, 60, attempts), ids.slice(0, 60));
     }),
 );

@@ -28,7 +28,8 @@ export interface SpreadReplica {
   readonly shards: readonly string[];
 }
 
-const limits = {
+/** Limits of all replicas. */
+export const limits = {
   tokens: 32,
   sequences: 16,
   waiting: 64,
