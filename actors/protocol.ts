@@ -146,6 +146,8 @@ export interface BeginEvent {
   readonly model: string;
   /** Levels visited before it. */
   readonly path: readonly Visit[];
+  /** Tokens of the prompt, as the level encodes it. */
+  readonly promptTokens: number;
   /** Tokens taken over from the request's `resume`. */
   readonly resumed: number;
   /** Requests that the router is answering, this one included. */

@@ -37,42 +37,90 @@ export interface SampledToken {
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
   /** Set on the last token. */
   readonly finish?: "stop" | "length";
+  /** Requests that run and wait at the replica, this one included: what routers route by. */
+  readonly queue?: number;
 }
 
 /** A replica: one running copy of a level. */
 export interface ReplicaProtocol {
-  /** Streams the output's tokens. Throws `Overloaded` when the queue is full. */
+  /**
+   * Streams the output's tokens. Throws `Overloaded` when the queue is full, and `Moved` when the replica is
+   * draining: at once, or after any token. Another replica then goes on from the ids so far.
+   */
   generate(request: ReplicaRequest): AsyncIterable<SampledToken>;
+  /** Takes no more requests, and ends every running one with `Moved` after its next token. Answers when none is left. */
+  drain(): void;
   /** Reports its load. */
   status(): ReplicaLoad;
 }
 
 /** What a replica reports of itself. */
 export interface ReplicaLoad {
+  /** The version of its build. */
+  readonly version: string;
+  /** Whether it takes no more requests. */
+  readonly draining: boolean;
   /** Sequences in the batch. */
   readonly running: number;
   /** Requests in the queue. */
   readonly waiting: number;
   /** Pages in use and in all. */
   readonly pages: readonly [used: number, total: number];
+  /** Micro-batches on their way through the partitions, and the most that may be. */
+  readonly microBatches: readonly [inFlight: number, most: number];
   /** Steps computed since its start. */
   readonly steps: number;
   /** Tokens computed since its start, those of prompts included. */
   readonly tokens: number;
   /** Sequences that lost their pages to others since its start. */
   readonly preemptions: number;
-  /** Milliseconds spent on steps since its start. */
+  /** Milliseconds since its start in which a step was under way. */
   readonly busyMs: number;
+}
+
+/** Activations between devices: as computed, or rounded to half the bytes. */
+export type WireFloats = Float32Array | Float16Array;
+
+/** How activations travel between devices; `f16` rounds them, so that greedy text may differ. */
+export type WireFormat = "f32" | "f16";
+
+/** A step as a replica asks it of one of its partitions. */
+export interface PartitionStep {
+  /** Names the step among all steps of all replicas. */
+  readonly id: string;
+  /** The step; arrays that this partition does not read are empty. */
+  readonly step: Step;
+  /** Address of the partition that takes its hidden states; absent for the last. */
+  readonly next?: string;
+}
+
+/** The output of a step's partition on its way to the next one. */
+export interface HiddenStates {
+  /** The step that it belongs to. */
+  readonly id: string;
+  /** `[tokens, dim]`. */
+  readonly hidden: WireFloats;
 }
 
 /** A partition: a range of a replica's layers on one device. */
 export interface PartitionProtocol {
-  /** Computes a step; the last partition answers with samples, others with hidden states. */
-  step(step: Step): StepResult;
+  /**
+   * Computes a step, once the hidden states of the partition before have come, and passes its own on to the
+   * next. The last partition answers with samples, others with `null`.
+   */
+  step(step: PartitionStep): StepResult | null;
+  /** Takes the hidden states of the partition before. */
+  hidden(states: HiddenStates): void;
 }
 
-/** An expert shard: some experts of a range of layers. */
+/** Rows of one layer as an expert shard is asked for them. */
+export interface ShardRequest extends Omit<ExpertRequest, "x"> {
+  /** `[tokens, dim]`. */
+  readonly x: WireFloats;
+}
+
+/** An expert shard: some experts of some layers. */
 export interface ExpertShardProtocol {
-  /** Weighted sum of its experts' outputs, one row a token. */
-  apply(request: ExpertRequest): Float32Array;
+  /** Weighted sum of its experts' outputs, one row a token, in the format of `x`. */
+  apply(request: ShardRequest): WireFloats;
 }

@@ -1,7 +1,7 @@
 /** `deno task bench NAME [--json] [--quick]`: runs one bench and prints its table. */
 import type { Bench } from "./harness.ts";
 
-const names = ["actors", "engine", "kernels", "webgpu", "zoo"] as const;
+const names = ["actors", "cluster", "engine", "kernels", "webgpu", "zoo"] as const;
 
 async function load(name: string): Promise<Bench | null> {
   if (!(names as readonly string[]).includes(name)) return null;

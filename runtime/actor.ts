@@ -42,6 +42,8 @@ export interface Context<P = unknown> {
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch; `Infinity` when the message has none. */
   readonly deadline: number;
+  /** What the work in hand is to tracers: a W3C `traceparent`; undefined when it is not traced. */
+  readonly trace: string | undefined;
   /** Starts an actor that stops when this one stops or restarts. */
   spawn<Q extends Protocol<Q>, S, A>(
     definition: ActorDefinition<Q, S, A>,

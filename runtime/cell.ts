@@ -14,7 +14,7 @@ import type { Rng } from "./rng.ts";
 import type { Runnable, Scheduler } from "./scheduler.ts";
 import { pump } from "./stream.ts";
 import { RestartIntensity } from "./supervision.ts";
-import type { Logger } from "./telemetry/mod.ts";
+import type { Logger, Tracer } from "./telemetry/mod.ts";
 
 /** What a cell needs of the system around it. */
 export interface CellHost {
@@ -23,6 +23,8 @@ export interface CellHost {
   readonly deadlines: Deadlines;
   readonly scheduler: Scheduler;
   readonly deadLetters: DeadLetters;
+  /** Measures traced messages; undefined = nothing does. */
+  readonly tracer: Tracer | undefined;
   /** How long the work of an actor may go on after it was told to stop. */
   readonly graceMs: number;
   spawnChild<Q extends Protocol<Q>, S, A>(
@@ -135,7 +137,11 @@ export class Cell implements Runnable, ContextOwner {
   /** Puts a letter into the mailbox, or throws why not. */
   post(letter: Letter): void {
     const refusal = this.isAlive ? this.#mailbox.offer(letter) : "Terminated";
-    if (refusal === null) return this.#schedule();
+    if (refusal === null) {
+      const { tracer } = this.#host;
+      if (tracer) letter.measure(tracer, this.#behaviour.definition.kind, this.address);
+      return this.#schedule();
+    }
     this.#bury(letter, refusal);
     if (refusal === "Terminated") throw this.#terminated(true);
     throw full(this.address, this.#mailbox, refusal);

@@ -62,6 +62,10 @@ export class TurnContext implements Context {
     return this.#letter?.deadline ?? Infinity;
   }
 
+  get trace(): string | undefined {
+    return this.#letter?.trace;
+  }
+
   spawn<Q extends Protocol<Q>, S, A>(
     definition: ActorDefinition<Q, S, A>,
     args: A,

@@ -1,6 +1,6 @@
 import type { Cell } from "./cell.ts";
 import type { Clock } from "./clock.ts";
-import type { DeadLetters } from "./dead_letters.ts";
+import type { DeadLetterReason, DeadLetters } from "./dead_letters.ts";
 import { ActorError, errorToWire, toActorError } from "./errors.ts";
 import type { Movable, TerminationReason } from "./ref.ts";
 import type { Sender } from "./remote_reply.ts";
@@ -58,12 +58,14 @@ export class Exchange implements Sender {
   /** Forgets endpoints that are gone: fails what waits for them, cancels what is done for them. */
   lost(loss: Loss): void {
     const matches = (endpoint: string) => isLost(loss, endpoint);
+    this.#serving.down(matches, loss.why);
+    if (loss.onlyServed) return;
     for (const endpoint of [...this.#links.keys()]) {
       if (matches(endpoint)) this.#links.delete(endpoint);
     }
     const error = new ActorError("Terminated", loss.why);
     this.#waiting.fail((address) => matches(endpointOf(address)), error);
-    this.#serving.down(matches, loss.why);
+    this.#elsewhere?.lost?.(loss);
   }
 
   /** Fails what waits for an address that nothing may be sent to. */
@@ -127,7 +129,7 @@ export class Exchange implements Sender {
     try {
       this.send(envelope);
     } catch (thrown) {
-      this.#bury(envelope, toActorError(thrown));
+      this.bury(envelope, toActorError(thrown).code);
     }
   }
 
@@ -187,16 +189,17 @@ export class Exchange implements Sender {
       const reason = { type: "Lost", message: error.message } as const;
       return this.sendOrBury({ type: "down", to: from, from: asked, id, reason });
     }
-    this.#bury(envelope, error);
+    this.bury(envelope, error.code);
     if (envelope.type !== "ask" && envelope.type !== "stream") return;
     const { from, id } = envelope;
     this.sendOrBury({ type: "fail", to: from, from: asked, id, error: errorToWire(error) });
   }
 
-  #bury(envelope: Envelope, { code }: ActorError): void {
+  /** Adds an envelope that reached nobody to the dead letters. */
+  bury(envelope: Envelope, reason: DeadLetterReason): void {
     const method = "method" in envelope ? envelope.method : envelope.type;
     const message = "message" in envelope ? { message: envelope.message } : {};
-    this.#host.deadLetters.add({ to: envelope.to, method, reason: code, ...message });
+    this.#host.deadLetters.add({ to: envelope.to, method, reason, ...message });
   }
 
   #answer(envelope: AnswerEnvelope): void {

@@ -3,6 +3,7 @@ import type { Clock } from "./clock.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";
 import type { CreditWindow } from "./credit.ts";
 import type { Movable } from "./ref.ts";
+import type { Span, Tracer } from "./telemetry/mod.ts";
 
 /** Who is owed one answer. Only the first call counts. */
 export interface ReplySink {
@@ -29,6 +30,9 @@ export class Letter implements Timed {
   /** Answered, or not wanted any more. */
   settled = false;
   transfer: readonly Movable[] | undefined = undefined;
+  /** What it is to tracers: a `traceparent`. */
+  trace: string | undefined = undefined;
+  #span: Span | null = null;
   #deadlines: Deadlines | null = null;
   #controller: AbortController | null = null;
   #abortReason: ActorError | null = null;
@@ -62,6 +66,13 @@ export class Letter implements Timed {
     return this.#controller.signal;
   }
 
+  /** Measures it from now until it is answered, as the work of an actor. */
+  measure(tracer: Tracer, kind: string, actor: string): void {
+    if (this.trace === undefined) return;
+    this.#span = tracer.start(`${kind}.${this.method}`, this.trace, { actor });
+    this.trace = this.#span.trace;
+  }
+
   /** Answers, unless the answer is too late. */
   resolve(value: unknown, clock: Clock): void {
     if (this.settled) return;
@@ -87,7 +98,7 @@ export class Letter implements Timed {
   /** Fails the answer or the stream. */
   reject(error: ActorError): void {
     if (this.settled) return;
-    this.settle();
+    this.settle(error);
     this.reply?.reject(error);
     this.stream?.reject(error);
   }
@@ -105,8 +116,10 @@ export class Letter implements Timed {
   }
 
   /** Marks it as answered. */
-  settle(): void {
+  settle(error?: ActorError): void {
     this.settled = true;
+    this.#span?.end(error);
+    this.#span = null;
     this.#deadlines?.release();
     this.#deadlines = null;
   }

@@ -69,6 +69,7 @@ export class LocalRef {
     const ask = new PendingAsk(deadline, deadlines);
     const letter = new Letter(method, message, sizeOf(message), deadline, ask, null);
     ask.request = letter;
+    letter.trace = options?.trace;
     if (signal) ask.follow(signal);
     try {
       this.#post(letter);
@@ -85,6 +86,7 @@ export class LocalRef {
       if (signal?.aborted) throw cancelled(signal);
       const deadline = deadlineOf(options, defaults.streamDeadlineMs, clock);
       const letter = new Letter(method, message, sizeOf(message), deadline, null, reader);
+      letter.trace = options?.trace;
       reader.request = {
         abort: (error) => letter.abort(error),
         grant: (total) => reader.window.grant(total),

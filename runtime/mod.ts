@@ -39,6 +39,7 @@ export type {
   ReplyOf,
   StreamName,
 } from "./protocol.ts";
+export { roleOf } from "./address.ts";
 export { ActorError, reject } from "./errors.ts";
 export type { ActorErrorCode, ActorErrorOptions } from "./errors.ts";
 export { DeadLetters } from "./dead_letters.ts";
@@ -62,8 +63,8 @@ export type {
 } from "./transport/mod.ts";
 export { CodecError, decode, encode } from "./codec/mod.ts";
 export type { CodecErrorCode, CodecLimits, WireArray, WireDType, WireTensor } from "./codec/mod.ts";
-export { createMemoryStore } from "./store/mod.ts";
-export type { Store, StoreEntry } from "./store/mod.ts";
+export { createDenoKvStore, createMemoryStore, createNatsStore, hasDenoKv } from "./store/mod.ts";
+export type { NatsStoreOptions, Store, StoreEntry } from "./store/mod.ts";
 export { acquireLease, Directory, Fence, Membership, standFor } from "./cluster/mod.ts";
 export type {
   Description,
@@ -78,7 +79,13 @@ export type {
   Singleton,
   SingletonOptions,
 } from "./cluster/mod.ts";
-export { createLogger, createMetrics } from "./telemetry/mod.ts";
+export {
+  createLogger,
+  createMetrics,
+  observeSystem,
+  observeTransport,
+  openTelemetryTracer,
+} from "./telemetry/mod.ts";
 export type {
   Counter,
   Gauge,
@@ -89,4 +96,6 @@ export type {
   LoggerOptions,
   LogLevel,
   Metrics,
+  Span,
+  Tracer,
 } from "./telemetry/mod.ts";

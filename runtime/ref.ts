@@ -17,6 +17,8 @@ export interface TellOptions {
 export interface AskOptions extends TellOptions {
   /** Cancels the request, here and where it is worked on. */
   readonly signal?: AbortSignal;
+  /** What causes the request, for tracers: a W3C `traceparent`. */
+  readonly trace?: string | undefined;
 }
 
 /** How a stream is asked for. */

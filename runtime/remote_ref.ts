@@ -47,7 +47,7 @@ export class RemoteRef {
       deadline,
     } as const;
     try {
-      this.#exchange.send(envelope, options?.transfer);
+      this.#exchange.send(traced(envelope, options), options?.transfer);
     } catch (error) {
       this.#exchange.forget(id);
       ask.reject(error as ActorError);
@@ -83,7 +83,7 @@ export class RemoteRef {
     const to = this.address;
     const envelope = { type: "stream", to, from, id, method, message, deadline, credits } as const;
     try {
-      this.#exchange.send(envelope, options?.transfer);
+      this.#exchange.send(traced(envelope, options), options?.transfer);
     } catch (error) {
       this.#exchange.forget(id);
       throw error;
@@ -95,4 +95,9 @@ export class RemoteRef {
     const from = this.#exchange.endpoint;
     this.#exchange.sendOrBury({ type: "cancel", to: this.#at, from, id });
   }
+}
+
+function traced<E extends object>(envelope: E, options: AskOptions | undefined): E {
+  const trace = options?.trace;
+  return trace === undefined ? envelope : { ...envelope, trace };
 }

@@ -1,5 +1,5 @@
 import { CreditWindow, maxCredits } from "./credit.ts";
-import { type ActorError, errorToWire, toActorError } from "./errors.ts";
+import { ActorError, errorToWire, toActorError } from "./errors.ts";
 import type { ReplySink, StreamSink } from "./letter.ts";
 import type { Movable } from "./ref.ts";
 import type { Envelope } from "./transport/mod.ts";
@@ -35,7 +35,7 @@ export class RemoteReply implements ReplySink {
     try {
       this.#sender.send(envelope, transfer);
     } catch (thrown) {
-      this.reject(toActorError(thrown));
+      this.reject(unsent(thrown));
     }
   }
 
@@ -68,7 +68,12 @@ export class RemoteStream implements StreamSink {
   item(message: unknown, index: number, transfer?: readonly Movable[]): void {
     this.#count = index + 1;
     const { endpoint: from } = this.#sender;
-    this.#sender.send({ type: "item", to: this.#to, from, id: this.#id, index, message }, transfer);
+    const envelope = { type: "item", to: this.#to, from, id: this.#id, index, message } as const;
+    try {
+      this.#sender.send(envelope, transfer);
+    } catch (thrown) {
+      throw unsent(thrown);
+    }
   }
 
   end(): void {
@@ -82,6 +87,15 @@ export class RemoteStream implements StreamSink {
     if (this.abandoned) return;
     this.#sender.sendOrBury(failure(this.#sender, this.#to, this.#id, error));
   }
+}
+
+/** The error of an answer that could not be sent: what it answers was carried out all the same. */
+function unsent(thrown: unknown): ActorError {
+  const { code, message } = toActorError(thrown);
+  return new ActorError(code, `Cannot send answer: ${message}`, {
+    retryable: false,
+    cause: thrown,
+  });
 }
 
 function failure({ endpoint: from }: Sender, to: string, id: number, error: ActorError): Envelope {

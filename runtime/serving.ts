@@ -83,6 +83,7 @@ export class ServingTable {
       ? new RemoteStream(this.#sender, from, id, envelope.credits, done)
       : null;
     const letter = new Letter(method, message, bytes, deadline, reply, stream);
+    letter.trace = envelope.trace;
     this.#services.set(key, {
       from,
       cancel: (error) => {

@@ -1,5 +1,5 @@
 import type { ActorDefinition, AnyActorDefinition, SpawnOptions, System } from "./actor.ts";
-import { checkName, formatAddress, parseAddress } from "./address.ts";
+import { checkName, checkNodeName, formatAddress, parseAddress } from "./address.ts";
 import { Behaviours } from "./behaviour.ts";
 import { Cell, type CellHost } from "./cell.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
@@ -15,7 +15,7 @@ import { type Rng, systemRng } from "./rng.ts";
 import { defineRoot, rootId, rootKind, type RootProtocol } from "./root.ts";
 import { Scheduler } from "./scheduler.ts";
 import { createMemoryStore, type Store } from "./store/mod.ts";
-import { createLogger, type Logger } from "./telemetry/mod.ts";
+import { createLogger, type Logger, type Tracer } from "./telemetry/mod.ts";
 import {
   type Envelope,
   type Link,
@@ -29,7 +29,7 @@ import {
 
 /** What a system is made of. Everything has a default for real use. */
 export interface SystemOptions {
-  /** The node's name: letters, digits, `_` and `-`. */
+  /** The node's name: letters, digits, `_` and `-`; a role may stand before it, as in `worker:a`. */
   readonly node: string;
   /** Time; the machine's by default. */
   readonly clock?: Clock;
@@ -39,6 +39,8 @@ export interface SystemOptions {
   readonly store?: Store;
   /** The log; warnings to standard error by default. */
   readonly log?: Logger;
+  /** Measures requests across nodes; none by default. */
+  readonly tracer?: Tracer;
   /** The way to other nodes; without it there are none. */
   readonly transport?: Transport;
   /** Kinds that other lanes may spawn here. */
@@ -66,6 +68,7 @@ export class ActorSystem implements System, CellHost, RefHost {
   readonly store: Store;
   readonly log: Logger;
   readonly deadLetters: DeadLetters = new DeadLetters();
+  readonly tracer: Tracer | undefined;
   readonly deadlines: Deadlines;
   readonly scheduler: Scheduler;
   readonly graceMs: number;
@@ -80,12 +83,13 @@ export class ActorSystem implements System, CellHost, RefHost {
   #nextId = 1;
 
   constructor(options: SystemOptions, placement?: Placement) {
-    this.node = checkName("node", options.node);
+    this.node = checkNodeName(options.node);
     this.lane = checkName("lane", placement?.lane ?? "main");
     this.clock = options.clock ?? systemClock();
     this.rng = options.rng ?? systemRng();
     this.store = options.store ?? createMemoryStore();
     this.log = options.log ?? createLogger({ level: "warn" });
+    this.tracer = options.tracer;
     this.graceMs = options.graceMs ?? 5000;
     this.defaults = {
       askDeadlineMs: 30_000,
@@ -265,13 +269,14 @@ export class ActorSystem implements System, CellHost, RefHost {
 
   #link(transport: Transport): TransportLink {
     const newIncarnation = () => this.clock.now() + this.rng.next();
-    return new TransportLink(transport, { node: this.node, newIncarnation }, {
+    const { node, clock } = this;
+    return new TransportLink(transport, { node, clock, newIncarnation }, {
       receive: (envelope) => this.#exchange.receive(envelope),
       dropped: (to, reason) => this.deadLetters.add({ to, method: "packet", reason }),
-      restarted: (node) => this.nodeDown(node, "it was restarted or cut off"),
-      cutOff: (why) => {
-        this.log.warn("Transport is down", { why });
-        this.lost({ prefix: "", except: `${this.node}/`, why: `Node is cut off: ${why}` });
+      unsent: (envelope, reason) => this.#exchange.bury(envelope, reason),
+      lost: (loss) => {
+        this.log.warn("Lost other nodes", { why: loss.why });
+        this.lost(loss);
       },
       refused: (to) => {
         this.log.error("Transport refuses to send", { to });

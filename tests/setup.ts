@@ -22,6 +22,7 @@ const packages: readonly Package[] = [
     check: "ls /usr/share/vulkan/icd.d/lvp_icd*.json",
     use: "WebGPU without a GPU",
   },
+  { name: "openssl", check: "command -v openssl", use: "certificates of nodes" },
 ];
 
 const missing = packages.filter(({ check }) => !succeeds("sh", ["-c", check]));

@@ -46,6 +46,9 @@ export const int32s = z.instanceof(Int32Array);
 /** Floats, raw. */
 export const float32s = z.instanceof(Float32Array);
 
+/** Activations, raw. */
+export const activations = z.union([float32s, z.instanceof(Float16Array)]);
+
 const number = z.number();
 
 /** How tokens are drawn, all fields given. */

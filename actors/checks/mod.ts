@@ -5,9 +5,11 @@
  */
 export { checkGenerateEvent, checkGenerateRequest, checkStatus } from "./router.ts";
 export {
-  checkExpertRequest,
+  checkHiddenStates,
+  checkPartitionStep,
   checkReplicaRequest,
   checkSampledToken,
-  checkStep,
+  checkShardAnswer,
+  checkShardRequest,
   checkStepResult,
 } from "./replica.ts";

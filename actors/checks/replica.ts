@@ -1,7 +1,15 @@
 import { z } from "zod";
-import type { ExpertRequest, Step, StepResult } from "../../kernels/mod.ts";
-import type { ReplicaRequest, SampledToken } from "../replica_protocol.ts";
+import type { StepResult } from "../../kernels/mod.ts";
+import type {
+  HiddenStates,
+  PartitionStep,
+  ReplicaRequest,
+  SampledToken,
+  ShardRequest,
+  WireFloats,
+} from "../replica_protocol.ts";
 import {
+  activations,
   type Check,
   checkAnswerBy,
   checkBy,
@@ -33,6 +41,7 @@ const sampledToken = z.object({
   entropy: logprob,
   top: z.array(z.object({ id: tokenId, logprob })).max(20).exactOptional(),
   finish: z.enum(["stop", "length"]).exactOptional(),
+  queue: count.exactOptional(),
 });
 
 const step = z.object({
@@ -41,17 +50,19 @@ const step = z.object({
   ids: int32s,
   positions: int32s,
   sequences: int32s,
+  tables: count,
   pages: int32s,
   indices: int32s,
   controls: float32s,
   integers: int32s,
   history: int32s,
-  hidden: float32s.exactOptional(),
 }).refine(
-  ({ tokens, ids, positions, sequences }) =>
-    [ids, positions, sequences].every((list) => list.length >= tokens),
-  { error: "must hold an id, a position and a sequence for each token" },
-).refine(
+  ({ tokens, positions, sequences }) =>
+    [positions, sequences].every((list) => list.length >= tokens),
+  { error: "must hold a position and a sequence for each token" },
+).refine(({ sequences, tables }) => sequences.every((row) => row < tables), {
+  error: "must hold a page table for each sequence",
+}).refine(
   ({ samples, indices, controls, integers }) =>
     indices.length >= samples && controls.length >= 8 * samples && integers.length >= 8 * samples,
   { error: "must hold an index and the controls of each sample" },
@@ -70,13 +81,16 @@ const stepResult = z.object({
   stats: float32s,
   topTokens: int32s.exactOptional(),
   topLogprobs: float32s.exactOptional(),
-  hidden: float32s.exactOptional(),
 });
 
-const expertRequest = z.object({
+const partitionStep = z.object({ id: shortText, step, next: z.string().max(512).exactOptional() });
+
+const hiddenStates = z.object({ id: shortText, hidden: activations });
+
+const shardRequest = z.object({
   layer: count,
   tokens: count,
-  x: float32s,
+  x: activations,
   experts: int32s,
   weights: float32s,
 });
@@ -88,10 +102,16 @@ export const checkReplicaRequest: Check<ReplicaRequest> = checkBy(replicaRequest
 export const checkSampledToken: Check<SampledToken> = checkAnswerBy(sampledToken);
 
 /** Checks a step that a partition is asked to compute. */
-export const checkStep: Check<Step> = checkBy(step);
+export const checkPartitionStep: Check<PartitionStep> = checkBy(partitionStep);
 
-/** Checks what a partition answers. */
+/** Checks what comes from the partition before. */
+export const checkHiddenStates: Check<HiddenStates> = checkBy(hiddenStates);
+
+/** Checks what the last partition answers. */
 export const checkStepResult: Check<StepResult> = checkAnswerBy(stepResult);
 
 /** Checks what an expert shard is asked to apply. */
-export const checkExpertRequest: Check<ExpertRequest> = checkBy(expertRequest);
+export const checkShardRequest: Check<ShardRequest> = checkBy(shardRequest);
+
+/** Checks what an expert shard answers. */
+export const checkShardAnswer: Check<WireFloats> = checkAnswerBy(activations);

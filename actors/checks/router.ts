@@ -76,6 +76,7 @@ const generateEvent = z.discriminatedUnion("type", [
     level: shortText,
     model: shortText,
     path,
+    promptTokens: count,
     resumed: count,
     load: count,
   }),

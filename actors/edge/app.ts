@@ -6,10 +6,11 @@ import type { Catalog } from "./catalog.ts";
 import type { Completions, Endpoint } from "./completions.ts";
 import { HttpError, toHttpError } from "./errors.ts";
 import type { Guard } from "./guard.ts";
+import type { ApiKey, Quotas } from "./keys/mod.ts";
 import { modelEntries } from "./models.ts";
 import { statusPage } from "./page/mod.ts";
 import { chatParser, completionParser, type RequestLimits } from "./request/mod.ts";
-import { readiness, reportFamilies } from "./watch.ts";
+import { type FamilyReport, readiness, reportFamilies } from "./watch.ts";
 import type { Admission } from "./work.ts";
 
 /** What the routes need. */
@@ -23,12 +24,13 @@ export interface AppOptions {
   readonly limits: RequestLimits;
   readonly log: Logger;
   readonly newId: () => string;
-  readonly renderMetrics: () => string;
+  readonly quotas: Quotas;
+  readonly renderMetrics: (families: readonly FamilyReport[]) => string;
   readonly version: string;
 }
 
 interface Env {
-  Variables: { id: string };
+  Variables: { id: string; key: ApiKey | null };
 }
 
 type App = Hono<Env>;
@@ -53,7 +55,7 @@ export function createApp(options: AppOptions): App {
   return app;
 }
 
-function addGuards(app: App, { guard, newId }: AppOptions): void {
+function addGuards(app: App, { guard, newId, quotas }: AppOptions): void {
   app.use(async (context, next) => {
     const id = newId();
     context.set("id", id);
@@ -68,8 +70,12 @@ function addGuards(app: App, { guard, newId }: AppOptions): void {
     context.res.headers.set("x-content-type-options", "nosniff");
   });
   app.use("/v1/*", async (context, next) => {
-    guard.checkKey(context.req.raw);
+    const key = guard.checkKey(context.req.raw);
+    context.set("key", key);
     await next();
+    for (const [name, value] of Object.entries(quotas.headers(key))) {
+      context.res.headers.set(name, value);
+    }
   });
   for (const path of ["/", "/status", "/metrics"]) {
     app.use(path, async (context, next) => {
@@ -100,7 +106,10 @@ function addApi(app: App, { catalog, clock, completions, limits }: AppOptions): 
     "/v1/completions": { form: textForm, parse: completionParser(limits) },
   };
   for (const [path, endpoint] of Object.entries(endpoints)) {
-    app.post(path, (context) => completions.answer(context.req.raw, endpoint, context.get("id")));
+    app.post(
+      path,
+      ({ req, get }) => completions.answer(req.raw, endpoint, { id: get("id"), key: get("key") }),
+    );
   }
 }
 
@@ -127,8 +136,8 @@ function addWatch(app: App, options: AppOptions): void {
       key_needed: keysNeeded,
       families: await reportFamilies(catalog),
     }, { headers: { "cache-control": "no-store" } }));
-  app.get("/metrics", () =>
-    new Response(renderMetrics(), {
+  app.get("/metrics", async () =>
+    new Response(renderMetrics(await reportFamilies(catalog)), {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
     }));
 }

@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "../../runtime/mod.ts";
+import type { Clock, Logger, Tracer } from "../../runtime/mod.ts";
 import type { GenerateRequest } from "../protocol.ts";
 import { eventStream, type Form, type Frame, gather, type Indexed } from "./answer/mod.ts";
 import { routeHeaders, run, writeAnswers, writeStream } from "./answer/mod.ts";
@@ -6,6 +6,7 @@ import { readJson } from "./body.ts";
 import type { Catalog, Target } from "./catalog.ts";
 import { clientClosed, HttpError, toHttpError } from "./errors.ts";
 import type { Generate } from "./generation/mod.ts";
+import type { ApiKey, Permit, Quotas } from "./keys/mod.ts";
 import type { EdgeMetrics, RequestMeter } from "./metrics.ts";
 import { type Job, shiftSeed } from "./request/mod.ts";
 import type { Admission, Work } from "./work.ts";
@@ -19,6 +20,8 @@ export interface CompletionsOptions {
   readonly generate: Generate;
   readonly log: Logger;
   readonly metrics: EdgeMetrics;
+  readonly quotas: Quotas;
+  readonly tracer: Tracer | undefined;
 }
 
 /** One endpoint: how it reads and how it writes. */
@@ -28,10 +31,20 @@ export interface Endpoint {
   parse(body: unknown): Job;
 }
 
+/** Who asks. */
+export interface Caller {
+  /** Names the request in logs and at the router. */
+  readonly id: string;
+  /** `null` = no keys are needed. */
+  readonly key: ApiKey | null;
+}
+
 /** One request being answered. */
 interface Exchange {
   readonly id: string;
   readonly meter: RequestMeter;
+  readonly permit: Permit;
+  readonly trace: string | undefined;
   readonly work: Work;
 }
 
@@ -50,13 +63,17 @@ export class Completions {
     this.#options = options;
   }
 
-  /** Answers a request; every failure is an answer too. `id` names it in logs and at the router. */
-  async answer(request: Request, endpoint: Endpoint, id: string): Promise<Response> {
-    const meter = this.#options.metrics.begin();
+  /** Answers a request; every failure is an answer too. */
+  async answer(request: Request, endpoint: Endpoint, { id, key }: Caller): Promise<Response> {
+    const { admission, metrics, quotas, tracer } = this.#options;
+    const meter = metrics.begin();
+    const trace = tracer?.current();
     let work: Work | null = null;
     try {
-      work = this.#options.admission.enter(request.signal);
-      return await this.#answer(request, endpoint, { id, meter, work });
+      work = admission.enter(request.signal);
+      const permit = quotas.enter(key);
+      work.onFinish(permit.leave);
+      return await this.#answer(request, endpoint, { id, meter, permit, trace, work });
     } catch (thrown) {
       work?.finish();
       const error = this.#close({ id, meter, work }, thrown);
@@ -107,16 +124,21 @@ export class Completions {
   async *#run(
     { family }: Target,
     requests: readonly GenerateRequest[],
-    { work, meter }: Exchange,
+    { work, meter, permit, trace }: Exchange,
   ): AsyncGenerator<Indexed> {
     const generate = this.#options.generate.bind(null, family);
-    for await (const item of run(generate, requests, work)) {
+    const { deadline, signal } = work;
+    const { spend } = permit;
+    for await (const item of run(generate, requests, { deadline, signal, spend, trace })) {
       meter.saw(item.index, item.event);
       yield item;
     }
   }
 
-  #close(exchange: Omit<Exchange, "work"> & { work: Work | null }, thrown: unknown): HttpError {
+  #close(
+    exchange: Pick<Exchange, "id" | "meter"> & { work: Work | null },
+    thrown: unknown,
+  ): HttpError {
     const cause = failure(exchange.work, thrown);
     const error = toHttpError(cause);
     this.#log(exchange.id, error.status, exchange.meter, cause);

@@ -5,13 +5,15 @@ import {
   type Metrics,
   type Rng,
   systemRng,
+  type Tracer,
 } from "../../runtime/mod.ts";
 import type { LimitsConfig } from "../config/mod.ts";
 import { createApp } from "./app.ts";
 import { Catalog } from "./catalog.ts";
 import { Completions } from "./completions.ts";
 import { Guard } from "./guard.ts";
-import type { KeyRing } from "./keys.ts";
+import { type KeyRing, Quotas } from "./keys/mod.ts";
+import { FamilyMetrics } from "./family_metrics.ts";
 import { Balancer, createGenerations } from "./generation/mod.ts";
 import { EdgeMetrics } from "./metrics.ts";
 import type { RouterDirectory } from "./routers.ts";
@@ -29,6 +31,8 @@ export interface EdgeOptions {
   readonly metrics: Metrics;
   /** One line a request, without prompts and keys. */
   readonly log: Logger;
+  /** Follows requests to routers and replicas; none by default. */
+  readonly tracer?: Tracer;
   /** Time. */
   readonly clock: Clock;
   /** What seeds and choices among equals follow from; the machine's by default. */
@@ -68,10 +72,17 @@ export function createEdge(options: EdgeOptions): Edge {
   const balancer = new Balancer(clock, rng);
   const catalog = new Catalog(routers, balancer, clock);
   const metrics = new EdgeMetrics(options.metrics, clock, () => admission.inFlight);
+  const familyMetrics = new FamilyMetrics(options.metrics);
   const failedOver = (family: string) => metrics.failedOver(family);
   const isHere = ({ address }: AnyRef) => address.startsWith(`${options.node}/`);
   const generate = createGenerations({ routers, balancer, clock, rng, isHere, failedOver });
   const { bodyBytes } = limits;
+  const quotas = new Quotas(clock);
+  if (keys && keys.plain > 0) {
+    log.warn("API keys are in plain text; make hashed ones with: deno task keys", {
+      count: keys.plain,
+    });
+  }
   const app = createApp({
     admission,
     catalog,
@@ -84,6 +95,8 @@ export function createEdge(options: EdgeOptions): Edge {
       generate,
       log,
       metrics,
+      quotas,
+      tracer: options.tracer,
     }),
     guard: new Guard({
       keys,
@@ -95,7 +108,11 @@ export function createEdge(options: EdgeOptions): Edge {
     limits,
     log,
     newId: options.newId ?? (() => crypto.randomUUID().replaceAll("-", "")),
-    renderMetrics: () => options.metrics.render(),
+    quotas,
+    renderMetrics: (families) => {
+      familyMetrics.show(families);
+      return options.metrics.render();
+    },
     version: options.version ?? "0",
   });
   return {

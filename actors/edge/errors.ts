@@ -106,7 +106,8 @@ function isRefusal(details: unknown): details is RefusalDetails {
     (param === undefined || typeof param === "string");
 }
 
-function retryAfter(milliseconds = 1000): Record<string, string> {
+/** The header that says when to come again. */
+export function retryAfter(milliseconds = 1000): Record<string, string> {
   return { "retry-after": String(Math.max(1, Math.ceil(milliseconds / 1000))) };
 }
 

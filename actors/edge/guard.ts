@@ -1,5 +1,5 @@
 import { HttpError } from "./errors.ts";
-import { isLoopback, type KeyRing } from "./keys.ts";
+import { type ApiKey, isLoopback, type KeyRing } from "./keys/mod.ts";
 
 /** Who may call. */
 export interface GuardOptions {
@@ -37,13 +37,22 @@ export class Guard {
     }
   }
 
-  /** Refuses calls of the API without a key, where there are keys. */
-  checkKey(request: Request): void {
+  /** Refuses calls of the API without a key, where there are keys. Answers whom the key stands for. */
+  checkKey(request: Request): ApiKey | null {
     const { keys } = this.#options;
-    if (keys === null) return;
+    if (keys === null) return null;
     const key = bearer(request);
     if (key === null) throw unauthorized("Cannot answer without an API key", "missing_api_key");
-    if (!keys.has(key)) throw unauthorized("Cannot accept the API key", "invalid_api_key");
+    const known = keys.find(key);
+    if (known === null) throw unauthorized("Cannot accept the API key", "invalid_api_key");
+    return known;
+  }
+
+  /** Refuses calls that change the cluster without a key that may; where there are no keys, anybody may. */
+  checkAdmin(request: Request): void {
+    if (this.checkKey(request)?.admin === false) {
+      throw forbidden("Cannot do this with an API key that is not an admin's", "not_an_admin");
+    }
   }
 
   /** Status page and metrics: open on loopback, elsewhere with a key, also as a browser's password. */
@@ -51,7 +60,7 @@ export class Guard {
     const { keys } = this.#options;
     if (this.#loopback) return;
     const key = bearer(request) ?? password(request);
-    if (key !== null && keys?.has(key)) return;
+    if (key !== null && keys?.find(key)) return;
     throw unauthorized("Cannot show this without an API key", "missing_api_key", "Basic");
   }
 
@@ -64,7 +73,9 @@ export class Guard {
       "access-control-allow-headers": wanted(request),
       "access-control-allow-methods": "GET, POST, OPTIONS",
       "access-control-expose-headers":
-        "x-request-id, x-tandem-level, x-tandem-confidence, x-tandem-path, retry-after",
+        "x-request-id, x-tandem-level, x-tandem-confidence, x-tandem-path, retry-after, " +
+        "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, " +
+        "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
       "access-control-max-age": "600",
       vary: "origin",
     };

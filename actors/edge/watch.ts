@@ -22,11 +22,12 @@ export function reportFamilies(catalog: Catalog): Promise<FamilyReport[]> {
   );
 }
 
-/** Whether all families can answer, and if not which cannot. */
+/** Whether there are families and all can answer, and if not which cannot. */
 export function readiness(
   reports: readonly FamilyReport[],
   draining: boolean,
 ): { ready: boolean; draining: boolean; missing: readonly string[] } {
   const missing = reports.filter(({ ready }) => !ready).map(({ family }) => family);
-  return { ready: missing.length === 0 && !draining, draining, missing };
+  const ready = reports.length > 0 && missing.length === 0 && !draining;
+  return { ready, draining, missing };
 }

@@ -16,6 +16,8 @@ export interface Work {
   readonly signal: AbortSignal;
   /** Aborts it: nobody waits for the answer any more. */
   cancel(): void;
+  /** Calls back once when the place is given back. */
+  onFinish(callback: () => void): void;
   /** Gives the place back. */
   finish(): void;
 }
@@ -50,6 +52,7 @@ export class Admission {
     const disconnect = () => controller.abort(new ActorError("Cancelled", "The client has gone"));
     const late = new ActorError("Timeout", "The request took too long");
     const disarm = clock.setTimer(requestMs, () => controller.abort(late));
+    const callbacks: (() => void)[] = [];
     this.#running.add(controller);
     client.addEventListener("abort", disconnect, { once: true });
     if (client.aborted) disconnect();
@@ -57,8 +60,10 @@ export class Admission {
       deadline: clock.now() + requestMs,
       signal: controller.signal,
       cancel: disconnect,
+      onFinish: (callback) => callbacks.push(callback),
       finish: () => {
         disarm();
+        for (const callback of callbacks.splice(0)) callback();
         client.removeEventListener("abort", disconnect);
         this.#leave(controller);
       },

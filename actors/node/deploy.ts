@@ -2,7 +2,7 @@
 import type { ModelSpec, Range } from "../../kernels/mod.ts";
 import type { ActorRef, AnyRef, System } from "../../runtime/mod.ts";
 import type { LevelConfig } from "../config/mod.ts";
-import type { ExpertShardArgs } from "../experts/mod.ts";
+import type { ExpertHolder, ExpertShardArgs } from "../experts/mod.ts";
 import type { ReplicaProtocol } from "../replica_protocol.ts";
 import { type PartitionArgs, type ReplicaArgs, stepCapacity } from "../replica/mod.ts";
 import { type Layout, PARTITION_BYTES } from "./layout.ts";
@@ -30,12 +30,13 @@ export async function deploy(system: System, deployment: Deployment): Promise<Ru
   const args: ReplicaArgs = {
     partitions: partitions.map(({ address }) => address),
     limits: deployment.layout.limits,
+    vocab: deployment.spec.vocab,
   };
   const { device } = deployment.level;
   const replica = await system.spawnOn<ReplicaProtocol>(device, "replica", args, {
     id: actorId(deployment),
   });
-  return { replica, parts: [...shards, ...partitions] };
+  return { replica, parts: [...shards.map(({ ref }) => ref), ...partitions] };
 }
 
 /** Ids are parts of subjects, where a dot would separate. */
@@ -44,24 +45,33 @@ function actorId({ family, level, index }: Deployment, part?: number): string {
   return parts.join("-").replaceAll(".", "_");
 }
 
-function spawnShards(system: System, deployment: Deployment): Promise<AnyRef[]> {
+/** A spawned shard and what it holds. */
+interface Shard {
+  readonly ref: AnyRef;
+  readonly holder: ExpertHolder;
+}
+
+function spawnShards(system: System, deployment: Deployment): Promise<Shard[]> {
   const { level, layout, spec } = deployment;
-  return inOrder(layout.expertShards, (experts, part) => {
+  return inOrder(layout.expertShards, async ({ first, count }, part) => {
+    const experts = Array.from({ length: count }, (_, i) => first + i);
+    const holds = [{ layers: { first: 0, count: spec.layers }, experts }];
     const args: ExpertShardArgs = {
       model: level.model,
-      layers: { first: 0, count: spec.layers },
-      experts,
+      holds,
       tokens: layout.limits.tokens,
       maxBytes: PARTITION_BYTES,
     };
-    return system.spawnOn(level.device, "experts", args, { id: actorId(deployment, part) });
+    const id = actorId(deployment, part);
+    const ref = await system.spawnOn(level.device, "experts", args, { id });
+    return { ref, holder: { address: ref.address, holds } };
   });
 }
 
 function spawnPartitions(
   system: System,
   deployment: Deployment,
-  shards: readonly AnyRef[],
+  shards: readonly Shard[],
 ): Promise<AnyRef[]> {
   const { level, layout } = deployment;
   const { pages, pageSize } = layout.limits;
@@ -76,7 +86,7 @@ function spawnPartitions(
       maxBytes: PARTITION_BYTES,
       ...(shards.length > 0 && {
         localExperts: { first: 0, count: 0 },
-        expertShards: shards.map(({ address }) => address),
+        expertShards: shards.map(({ holder }) => holder),
       }),
     };
     return system.spawnOn(level.device, "partition", args, { id: actorId(deployment, part) });
@@ -84,11 +94,11 @@ function spawnPartitions(
 }
 
 /** One at a time: loading is bound by the disk, and a failure should not leave others half way. */
-async function inOrder(
+async function inOrder<T>(
   ranges: readonly Range[],
-  spawn: (range: Range, part: number) => Promise<AnyRef>,
-): Promise<AnyRef[]> {
-  const refs: AnyRef[] = [];
-  for (const [part, range] of ranges.entries()) refs.push(await spawn(range, part));
-  return refs;
+  spawn: (range: Range, part: number) => Promise<T>,
+): Promise<T[]> {
+  const spawned: T[] = [];
+  for (const [part, range] of ranges.entries()) spawned.push(await spawn(range, part));
+  return spawned;
 }

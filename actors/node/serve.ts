@@ -12,7 +12,7 @@ import {
 import { bundledFamily } from "./bundled.ts";
 import { runCommand } from "./command.ts";
 import { startNode, type TandemNode } from "./node.ts";
-import { version } from "./version.ts";
+import { version } from "../version.ts";
 
 if (import.meta.main) await runCommand(main);
 

@@ -1,20 +1,25 @@
 import {
   type Capacity,
   type Device,
-  type ExpertRequest,
   ModelPartition,
   type Range,
-  type RemoteExperts,
+  type Step,
+  type StepResult,
 } from "../../kernels/mod.ts";
 import {
-  type ActorRef,
+  ActorError,
   type AnyActorDefinition,
+  type Context,
   defineActor,
-  type System,
 } from "../../runtime/mod.ts";
-import { checkStep } from "../checks/mod.ts";
-import { type Loaded, loadModel } from "../load_model.ts";
-import type { ExpertShardProtocol, PartitionProtocol } from "../replica_protocol.ts";
+import { checkHiddenStates, checkPartitionStep } from "../checks/mod.ts";
+import { askShards, type ExpertHolder } from "../experts/mod.ts";
+import { loadModel } from "../load_model.ts";
+import { refusing } from "../refusing.ts";
+import type { PartitionProtocol, PartitionStep, WireFormat } from "../replica_protocol.ts";
+import { fromWire, toWire } from "../wire.ts";
+import { HiddenInbox } from "./hidden_inbox.ts";
+import { Turns } from "./turns.ts";
 
 /** What a partition is made of. */
 export interface PartitionArgs {
@@ -34,36 +39,87 @@ export interface PartitionArgs {
   readonly maxBytes: number;
   /** Experts held here; absent = all. */
   readonly localExperts?: Range;
-  /** Addresses of the expert shards that hold the others. */
-  readonly expertShards?: readonly string[];
+  /** The expert shards that hold the others. */
+  readonly expertShards?: readonly ExpertHolder[];
+  /** How activations leave it, for the next partition and for shards; `f32` by default. */
+  readonly wire?: WireFormat;
+}
+
+/** A range of layers as its actor sees it. Steps do not overlap. */
+export interface LoadedPartition {
+  /** Whether it embeds token ids; if not, it waits for hidden states. */
+  readonly first: boolean;
+  /** Computes a step; the last partition answers with samples, others with `hidden`. */
+  step(step: Step, signal: AbortSignal): Promise<StepResult>;
+  /** Frees its memory. */
+  close(): void;
+}
+
+/** Loads what a partition computes with. */
+export type LoadPartition = (context: Context, args: PartitionArgs) => Promise<LoadedPartition>;
+
+/** Steps that may wait at a partition; replicas keep no more than a few in flight. */
+const MOST_STEPS = 64;
+
+interface PartitionState {
+  readonly partition: LoadedPartition;
+  readonly wire: WireFormat;
+  readonly inbox: HiddenInbox;
+  readonly turns: Turns;
 }
 
 /** A kind of actor that holds layers on `device`; spawned by its kind with {@link PartitionArgs}. */
 export function definePartition(device: Device): AnyActorDefinition {
-  return defineActor<PartitionProtocol, Loaded<ModelPartition>, PartitionArgs>({
-    kind: "partition",
-    checks: { step: checkStep },
-    start: (context, args) => {
-      const remoteExperts = askShards(context.system, args.expertShards ?? []);
+  return definePartitionOf(async ({ system }, args) => {
+    const { backend, value } = await loadModel(device, args, (backend, spec, weights) => {
+      const remoteExperts = askShards(system, spec, args);
       const options = { ...args, ...(remoteExperts && { remoteExperts }) };
-      return loadModel(
-        device,
-        args,
-        (backend, spec, weights) => ModelPartition.load(backend, spec, weights, options),
-      );
-    },
-    stop: ({ backend }) => backend.close(),
-    receive: { step: ({ value: partition }, step) => partition.step(step) },
+      return ModelPartition.load(backend, spec, weights, options);
+    });
+    return {
+      first: value.first,
+      step: (step, signal) => value.step(step, signal),
+      close: () => backend.close(),
+    };
   });
 }
 
-/** Asks every shard for its part of the sum; the order of summation is that of the addresses. */
-function askShards(system: System, addresses: readonly string[]): RemoteExperts | undefined {
-  if (addresses.length === 0) return undefined;
-  const shards: ActorRef<ExpertShardProtocol>[] = addresses.map((address) => system.ref(address));
-  return async (request: ExpertRequest) => {
-    const [sum, ...rest] = await Promise.all(shards.map((shard) => shard.ask("apply", request)));
-    for (const part of rest) part.forEach((value, i) => sum![i]! += value);
-    return sum!;
-  };
+/** A kind of actor that holds whatever `load` loads; for models that do not come from a checkpoint. */
+export function definePartitionOf(load: LoadPartition): AnyActorDefinition {
+  return defineActor<PartitionProtocol, PartitionState, PartitionArgs>({
+    kind: "partition",
+    checks: { step: checkPartitionStep, hidden: checkHiddenStates },
+    concurrent: ["step"],
+    start: async (context, args) => ({
+      partition: await load(context as Context, args),
+      wire: args.wire ?? "f32",
+      inbox: new HiddenInbox(),
+      turns: new Turns(),
+    }),
+    stop: ({ partition }) => partition.close(),
+    receive: {
+      step: computeStep,
+      hidden: ({ inbox }, { id, hidden }) => inbox.put(id, hidden),
+    },
+  });
+}
+
+async function computeStep(
+  { partition, inbox, turns, wire }: PartitionState,
+  { id, step, next }: PartitionStep,
+  { system, signal, deadline }: Context<PartitionProtocol>,
+): Promise<StepResult | null> {
+  if (turns.length + inbox.waiting >= MOST_STEPS) {
+    throw new ActorError("Overloaded", `Cannot queue more than ${MOST_STEPS} steps`);
+  }
+  const arrived = partition.first ? undefined : await inbox.take(id, signal);
+  const whole = arrived ? { ...step, hidden: fromWire(arrived) } : step;
+  return await turns.run(async () => {
+    const result = await refusing(partition.step(whole, signal));
+    if (next === undefined) return result;
+    const hidden = toWire(result.hidden!, wire);
+    const options = { deadline, transfer: [hidden.buffer] };
+    system.ref<PartitionProtocol>(next).tell("hidden", { id, hidden }, options);
+    return null;
+  }, signal);
 }

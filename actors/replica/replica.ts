@@ -1,24 +1,23 @@
-import { createStep, type StepBuffer, type StepResult, TOP_LOGPROBS } from "../../kernels/mod.ts";
+import type { StepResult } from "../../kernels/mod.ts";
 import {
   ActorError,
-  type ActorRef,
   type AnyActorDefinition,
   type Context,
   defineActor,
   reject,
 } from "../../runtime/mod.ts";
 import { checkReplicaRequest } from "../checks/mod.ts";
-import type {
-  PartitionProtocol,
-  ReplicaLoad,
-  ReplicaProtocol,
-  ReplicaRequest,
-  SampledToken,
-} from "../replica_protocol.ts";
-import { fillStep } from "./batch.ts";
+import type { ReplicaLoad, ReplicaProtocol, ReplicaRequest } from "../replica_protocol.ts";
+import { version } from "../version.ts";
+import { batchOf } from "./batch.ts";
+import type { ReplicaLimits } from "./limits.ts";
+import { countDevices, Pipeline } from "./pipeline.ts";
+import { sampledToken } from "./sampled_token.ts";
 import { type Chunk, Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
+import { StepMeter } from "./step_meter.ts";
 import { TokenQueue } from "./token_queue.ts";
+import { letEventsIn } from "./turns.ts";
 
 /** What a replica is made of. */
 export interface ReplicaArgs {
@@ -26,77 +25,59 @@ export interface ReplicaArgs {
   readonly partitions: readonly string[];
   /** Bounds of its batch, its queue and its cache. */
   readonly limits: ReplicaLimits;
+  /** Micro-batches in flight together; by default as many as its partitions have different devices. */
+  readonly microBatches?: number;
+  /** Token ids are below it; absent = not checked. */
+  readonly vocab?: number;
 }
 
-/** Bounds of a replica. */
-export interface ReplicaLimits {
-  /** Tokens a step: decodes and prefill chunks together. */
-  readonly tokens: number;
-  /** Sequences that run together. */
-  readonly sequences: number;
-  /** Requests that may wait; more are refused with `Overloaded`. */
-  readonly waiting: number;
-  /** Tokens of one sequence, prompt and output. */
-  readonly context: number;
-  /** Physical pages of the KV cache. */
-  readonly pages: number;
-  /** Tokens a page. */
-  readonly pageSize: number;
-}
-
-/** What the replica tells itself: compute the next step. */
+/** What the replica tells itself: compute a micro-batch step after step until there is nothing to do. */
 interface ReplicaTurns extends ReplicaProtocol {
   advance(): void;
 }
 
 interface ReplicaState {
-  readonly limits: ReplicaLimits;
-  readonly partitions: readonly ActorRef<PartitionProtocol>[];
+  readonly args: ReplicaArgs;
   readonly scheduler: Scheduler;
-  readonly step: StepBuffer;
-  readonly sequences: Set<Sequence>;
-  advancing: boolean;
-  steps: number;
-  tokens: number;
-  busyMs: number;
+  readonly pipeline: Pipeline;
+  readonly meter: StepMeter;
+  readonly microBatches: number;
+  /** Micro-batches that `advance` works on or is about to. */
+  active: number;
+  /** Resolved when the last sequence has left; absent while requests are taken. */
+  draining: PromiseWithResolvers<void> | undefined;
 }
 
 /** Asks a replica that is overloaded again after this long. */
 const RETRY_AFTER_MS = 1000;
 
-/** A step that takes longer has hung. */
-const STEP_DEADLINE_MS = 120_000;
-
-/** One running copy of a level: continuous batching over its partitions, one turn a step. Spawned by its kind. */
+/**
+ * One running copy of a level: continuous batching over its partitions, with one micro-batch in flight for each
+ * device that they lie on. Spawned by its kind with {@link ReplicaArgs}.
+ */
 export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaState, ReplicaArgs>({
   kind: "replica",
   checks: { generate: checkReplicaRequest },
-  start: (context, { partitions, limits }) => ({
-    limits,
-    partitions: partitions.map((address) => context.system.ref<PartitionProtocol>(address)),
-    scheduler: new Scheduler(limits),
-    step: createStep(stepCapacity(limits)),
-    sequences: new Set<Sequence>(),
-    advancing: false,
-    steps: 0,
-    tokens: 0,
-    busyMs: 0,
-  }),
-  stop: (state) => {
-    const error = new ActorError(
-      "Terminated",
-      "Cannot go on with a generation: the replica stopped",
-    );
-    for (const sequence of state.sequences) sequence.sink.close(error);
+  concurrent: ["advance", "drain"],
+  start: (context, args) => {
+    const microBatches = args.microBatches ?? countDevices(args.partitions);
+    return {
+      args,
+      microBatches,
+      scheduler: new Scheduler({ ...args.limits, microBatches }),
+      pipeline: new Pipeline(context as Context, args.partitions),
+      meter: new StepMeter(context.clock),
+      active: 0,
+      draining: undefined,
+    };
   },
   receive: {
     async *generate(state, request, context) {
       refuseImpossible(state, request);
       const queue = new TokenQueue();
-      const sequence = new Sequence(request, queue, state.limits.context);
+      const sequence = new Sequence(request, queue, state.args.limits.context);
       const cancel = () => queue.close();
       context.signal.addEventListener("abort", cancel, { once: true });
-      state.sequences.add(sequence);
       state.scheduler.submit(sequence);
       wake(state, context);
       try {
@@ -104,118 +85,96 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
       } finally {
         context.signal.removeEventListener("abort", cancel);
         sequence.cancelled = true;
-        state.sequences.delete(sequence);
       }
     },
-    status: ({ scheduler, steps, tokens, busyMs }): ReplicaLoad => ({
+    status: ({ scheduler, meter, microBatches, draining }): ReplicaLoad => ({
+      version,
+      draining: draining !== undefined,
       running: scheduler.running.length,
       waiting: scheduler.waiting,
       pages: [scheduler.pool.used, scheduler.pool.total],
-      steps,
-      tokens,
+      microBatches: [meter.inFlight, microBatches],
+      steps: meter.steps,
+      tokens: meter.tokens,
       preemptions: scheduler.preemptions,
-      busyMs,
+      busyMs: meter.busyMs,
     }),
+    async drain(state) {
+      state.draining ??= Promise.withResolvers();
+      moveAway(state);
+      if (state.active === 0) state.draining.resolve();
+      await state.draining.promise;
+    },
     async advance(state, _message, context) {
-      const chunks = state.scheduler.plan();
-      if (chunks.length === 0) {
-        state.advancing = false;
-        return;
+      try {
+        for (let chunks = next(state); chunks.length > 0; chunks = next(state)) {
+          await computeStep(state, chunks);
+          wake(state, context);
+        }
+      } finally {
+        state.active--;
       }
-      const started = context.clock.monotonic();
-      const sampled = fillStep(state.step, chunks, sequencePages(state.limits));
-      const result = await runStep(state);
-      for (const chunk of chunks) state.scheduler.advance(chunk);
-      sampled.forEach((chunk, row) => commit(state, chunk, result, row));
-      state.steps++;
-      state.tokens += state.step.tokens;
-      state.busyMs += context.clock.monotonic() - started;
-      await letEventsIn();
-      context.self.tell("advance");
+      if (state.active === 0) state.draining?.resolve();
     },
   },
 });
 
-/** The most that a step of these limits can hold. */
-export function stepCapacity(limits: ReplicaLimits): Parameters<typeof createStep>[0] {
-  return {
-    tokens: limits.tokens,
-    samples: limits.sequences,
-    sequences: limits.sequences,
-    sequencePages: sequencePages(limits),
-    history: limits.pages * limits.pageSize,
-  };
-}
-
-function sequencePages({ context, pageSize }: ReplicaLimits): number {
-  return Math.ceil(context / pageSize);
-}
-
-function refuseImpossible({ limits, scheduler }: ReplicaState, request: ReplicaRequest): void {
+function refuseImpossible({ args, scheduler, draining }: ReplicaState, request: ReplicaRequest) {
+  const { limits: { context, waiting }, vocab = Infinity } = args;
   const length = request.ids.length;
-  if (length === 0 || length >= limits.context) {
-    reject(`Cannot generate within a context of ${limits.context} tokens after: ${length}`);
+  if (length === 0 || length >= context) {
+    reject(`Cannot generate within a context of ${context} tokens after: ${length}`);
   }
-  if (scheduler.waiting >= limits.waiting) {
-    throw new ActorError("Overloaded", `Cannot queue more than ${limits.waiting} requests`, {
+  const stranger = request.ids.find((id) => id < 0 || id >= vocab);
+  if (stranger !== undefined) {
+    reject(`Cannot go on from a token outside a vocabulary of ${vocab}: ${stranger}`);
+  }
+  if (draining) throw moved();
+  if (scheduler.waiting >= waiting) {
+    throw new ActorError("Overloaded", `Cannot queue more than ${waiting} requests`, {
       retryAfterMs: RETRY_AFTER_MS,
     });
   }
 }
 
-function wake(state: ReplicaState, context: Context<ReplicaTurns>): void {
-  if (state.advancing) return;
-  state.advancing = true;
-  context.self.tell("advance");
+function moved(): ActorError {
+  return new ActorError("Moved", "Cannot go on with a generation: the replica is draining");
 }
 
-/**
- * Passes a step through all partitions in turn. A partition that fails has lost its cache, so the replica
- * crashes with it and starts anew: an `ActorError` would only refuse the turn.
- */
-async function runStep({ partitions, step }: ReplicaState): Promise<StepResult> {
-  try {
-    const [first, ...rest] = partitions;
-    let result = await first!.ask("step", step, { deadlineMs: STEP_DEADLINE_MS });
-    for (const partition of rest) {
-      const next = { ...step, hidden: result.hidden! };
-      result = await partition.ask("step", next, { deadlineMs: STEP_DEADLINE_MS });
-    }
-    return result;
-  } catch (cause) {
-    throw new Error(`Cannot compute a step: ${(cause as Error).message}`, { cause });
-  }
+/** Sets every idle micro-batch to work. */
+function wake(state: ReplicaState, context: Context<ReplicaTurns>): void {
+  for (; state.active < state.microBatches; state.active++) context.self.tell("advance");
+}
+
+/** What a micro-batch computes next: nothing when the replica drains. */
+function next(state: ReplicaState): Chunk[] {
+  if (!state.draining) return state.scheduler.plan();
+  moveAway(state);
+  return [];
+}
+
+/** Ends all that is not in flight. */
+function moveAway({ scheduler }: ReplicaState): void {
+  for (const { sink } of scheduler.evict()) sink.close(moved());
+}
+
+async function computeStep(state: ReplicaState, chunks: readonly Chunk[]): Promise<void> {
+  const { step, sampled } = batchOf(chunks);
+  state.meter.begin();
+  const result = await state.pipeline.run(step);
+  for (const chunk of chunks) state.scheduler.advance(chunk);
+  sampled.forEach((chunk, row) => commit(state, chunk, result, row));
+  state.meter.end(step.tokens);
+  await letEventsIn();
 }
 
 function commit(state: ReplicaState, { sequence }: Chunk, result: StepResult, row: number): void {
-  const id = result.sampled[row]!;
-  const finish = sequence.append(id);
-  const token: SampledToken = {
-    id,
-    logprob: result.stats[row * 4]!,
-    margin: result.stats[row * 4 + 1]!,
-    entropy: result.stats[row * 4 + 2]!,
-    ...(sequence.request.alternatives > 0 && { top: alternatives(result, row, sequence) }),
-    ...(finish && { finish }),
-  };
-  sequence.sink.push(token);
+  const { scheduler } = state;
+  const token = sampledToken(result, row, sequence.request.alternatives);
+  const finish = sequence.append(token.id);
+  const queue = scheduler.running.length + scheduler.waiting;
+  sequence.sink.push({ ...token, queue, ...(finish && { finish }) });
   if (!finish) return;
-  state.scheduler.finish(sequence);
+  scheduler.finish(sequence);
   sequence.sink.close();
-}
-
-function alternatives(
-  result: StepResult,
-  row: number,
-  { request }: Sequence,
-): SampledToken["top"] & object {
-  return Array.from({ length: request.alternatives }, (_, rank) => ({
-    id: result.topTokens![row * TOP_LOGPROBS + rank]!,
-    logprob: result.topLogprobs![row * TOP_LOGPROBS + rank]!,
-  }));
-}
-
-/** Lets messages and timers of this isolate run between two steps, so that a cancellation is seen. */
-function letEventsIn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -11,6 +11,8 @@ export interface SchedulerLimits {
   readonly pages: number;
   /** Tokens a page. */
   readonly pageSize: number;
+  /** Micro-batches that may be in flight together; 1 by default. */
+  readonly microBatches?: number;
 }
 
 /** Part of a step: the next `count` pending tokens of a sequence. */
@@ -27,6 +29,10 @@ export interface Chunk {
  * Admission is first come, first served. When a decode finds no free page, the sequence admitted last is
  * preempted: its pages are freed and its tokens recomputed later, before any newcomer. Sequences that begin
  * alike share the full pages of their beginning.
+ *
+ * Several plans may be in flight, so that the stages of a pipeline overlap (as the micro-batches of Huang et
+ * al., "GPipe", 2019, section 2). Each takes an even share of the sequences that are not in flight already, so
+ * that plans stay disjoint and about equal as sequences come and go.
  */
 export class Scheduler {
   /** The pages that running sequences hold. */
@@ -34,14 +40,14 @@ export class Scheduler {
   readonly #limits: SchedulerLimits;
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
-  readonly #slots: number[];
+  readonly #microBatches: number;
   #preemptions = 0;
 
   /** Starts empty, with all pages free. */
   constructor(limits: SchedulerLimits) {
     this.#limits = limits;
     this.pool = new PagePool(limits.pages, limits.pageSize);
-    this.#slots = Array.from({ length: limits.sequences }, (_, i) => limits.sequences - 1 - i);
+    this.#microBatches = limits.microBatches ?? 1;
   }
 
   /** Sequences that hold pages, in order of admission. */
@@ -64,17 +70,23 @@ export class Scheduler {
     this.#waiting.push(sequence);
   }
 
-  /** The next step's chunks; empty when there is nothing to do. Drops cancelled sequences. */
+  /**
+   * The next step's chunks, in flight from now on; empty when there is nothing to do. Drops cancelled
+   * sequences.
+   */
   plan(): Chunk[] {
     this.#dropCancelled();
     const decodes = this.#planDecodes();
     const budget = this.#limits.tokens - decodes.length;
-    this.#admit(budget);
-    return decodes.concat(this.#planPrefills(decodes, budget));
+    const admitted = this.#admit(budget);
+    const chunks = decodes.concat(this.#planPrefills(admitted, budget));
+    for (const { sequence, count } of chunks) sequence.inFlight = count;
+    return chunks;
   }
 
-  /** Notes that a chunk is computed, so that other sequences may use the pages that it filled. */
+  /** Takes back a chunk that is computed; other sequences may use the pages that it filled. */
   advance({ sequence, count }: Chunk): void {
+    sequence.inFlight = 0;
     sequence.computed += count;
     this.pool.note(sequence.table, sequence.ids, sequence.computed);
   }
@@ -82,14 +94,14 @@ export class Scheduler {
   /** Removes a finished sequence and frees what it held. */
   finish(sequence: Sequence): void {
     remove(this.#running, sequence);
-    this.#free(sequence);
+    this.pool.release(sequence.table);
   }
 
-  /** Removes everything, for shutdown. */
-  clear(): Sequence[] {
-    const all = [...this.#running, ...this.#waiting.splice(0)];
-    for (const sequence of [...this.#running]) this.finish(sequence);
-    return all;
+  /** Removes and answers all that is not in flight. */
+  evict(): Sequence[] {
+    const running = this.#running.filter(({ inFlight }) => inFlight === 0);
+    for (const sequence of running) this.finish(sequence);
+    return [...running, ...this.#waiting.splice(0)];
   }
 
   /** Throws unless every page is accounted for. */
@@ -98,34 +110,35 @@ export class Scheduler {
   }
 
   #dropCancelled(): void {
-    for (const sequence of this.#running.filter((s) => s.cancelled)) this.finish(sequence);
+    const cancelled = this.#running.filter((s) => s.cancelled && s.inFlight === 0);
+    for (const sequence of cancelled) this.finish(sequence);
     for (const sequence of this.#waiting.filter((s) => s.cancelled)) {
       remove(this.#waiting, sequence);
     }
   }
 
   #planDecodes(): Chunk[] {
+    const decoding = this.#running.filter((sequence) => sequence.decoding);
+    const most = Math.min(this.#limits.tokens, this.#share(decoding.length));
     const chunks: Chunk[] = [];
-    for (let i = 0; i < this.#running.length && chunks.length < this.#limits.tokens; i++) {
-      const sequence = this.#running[i]!;
-      if (!sequence.decoding) continue;
-      while (sequence.slot >= 0 && !this.pool.canHold(sequence.table, sequence.length)) {
-        this.#preempt(this.#running.at(-1)!);
-      }
-      if (sequence.slot < 0) break;
+    for (const sequence of decoding) {
+      if (chunks.length === most) break;
+      if (sequence.inFlight > 0 || !sequence.decoding || !this.#makeRoom(sequence)) continue;
       this.pool.grow(sequence.table, sequence.length);
       chunks.push({ sequence, count: 1 });
     }
     return chunks;
   }
 
-  #planPrefills(decodes: readonly Chunk[], budget: number): Chunk[] {
-    const decoding = new Set(decodes.map(({ sequence }) => sequence));
-    const prefilling = this.#running.filter((sequence) => !decoding.has(sequence));
+  /** The last `admitted` sequences have their pages, though only one token of some may be left to compute. */
+  #planPrefills(admitted: number, budget: number): Chunk[] {
+    const known = this.#running.length - admitted;
+    const all = this.#running.filter((sequence, i) => i >= known || !sequence.decoding);
+    const free = all.filter(({ inFlight }) => inFlight === 0).slice(0, this.#share(all.length));
     const chunks: Chunk[] = [];
     let left = budget;
-    prefilling.forEach((sequence, i) => {
-      const share = Math.ceil(left / (prefilling.length - i));
+    free.forEach((sequence, i) => {
+      const share = Math.ceil(left / (free.length - i));
       const count = Math.min(sequence.pending, share, left);
       if (count === 0) return;
       chunks.push({ sequence, count });
@@ -134,14 +147,37 @@ export class Scheduler {
     return chunks;
   }
 
-  #admit(budget: number): void {
-    while (this.#waiting.length > 0 && this.#slots.length > 0 && budget > 0) {
+  /** How many of so many sequences one micro-batch takes. */
+  #share(sequences: number): number {
+    return Math.ceil(sequences / this.#microBatches);
+  }
+
+  /**
+   * Preempts from the newest on until a decode has a page to grow into. False when the newest is in flight, so
+   * that the decode waits for it, or when it was preempted itself.
+   */
+  #makeRoom(sequence: Sequence): boolean {
+    while (!this.pool.canHold(sequence.table, sequence.length)) {
+      const newest = this.#running.at(-1)!;
+      if (newest.inFlight > 0) return false;
+      this.#preempt(newest);
+      if (newest === sequence) return false;
+    }
+    return true;
+  }
+
+  /** Lets newcomers in, as many as there is room for, and answers how many. */
+  #admit(budget: number): number {
+    const before = this.#running.length;
+    while (
+      this.#waiting.length > 0 && this.#running.length < this.#limits.sequences && budget > 0
+    ) {
       const sequence = this.#waiting[0]!;
-      if (!this.#giveRoom(sequence)) return;
+      if (!this.#giveRoom(sequence)) break;
       this.#waiting.shift();
-      sequence.slot = this.#slots.pop()!;
       this.#running.push(sequence);
     }
+    return this.#running.length - before;
   }
 
   /**
@@ -162,17 +198,10 @@ export class Scheduler {
   }
 
   #preempt(sequence: Sequence): void {
-    remove(this.#running, sequence);
-    this.#free(sequence);
+    this.finish(sequence);
     sequence.computed = 0;
     this.#waiting.unshift(sequence);
     this.#preemptions++;
-  }
-
-  #free(sequence: Sequence): void {
-    this.pool.release(sequence.table);
-    if (sequence.slot >= 0) this.#slots.push(sequence.slot);
-    sequence.slot = -1;
   }
 }
 

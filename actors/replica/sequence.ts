@@ -17,8 +17,8 @@ export class Sequence {
   length: number;
   /** Its physical pages. */
   readonly table: PageTable = emptyPageTable();
-  /** Row of the page table while running; -1 otherwise. */
-  slot: number = -1;
+  /** Tokens that a step under way computes. Until it is back, its pages are left alone. */
+  inFlight = 0;
   /** Set when nobody reads the output any more; the scheduler drops it before the next step. */
   cancelled = false;
   readonly #ids: Int32Array;
@@ -41,8 +41,9 @@ export class Sequence {
     return this.length - this.computed;
   }
 
-  /** Whether only the newest token is pending, after the first output or at the prompt's end. */
+  /** Whether only the newest token is pending, or will be when what is in flight is back. */
   get decoding(): boolean {
+    if (this.inFlight > 0) return this.pending === this.inFlight;
     return this.pending === 1 && this.computed > 0;
   }
 

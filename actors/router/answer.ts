@@ -33,6 +33,10 @@ export class Answer {
     this.#logprobs = [...request.resume?.logprobs ?? []];
   }
 
+  get level(): Level {
+    return this.#level;
+  }
+
   get promptTokens(): number {
     return this.#prompt.length;
   }

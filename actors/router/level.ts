@@ -10,6 +10,8 @@ export interface StreamControl {
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch; `Infinity` = none. */
   readonly deadline: number;
+  /** What causes it, for tracers. */
+  readonly trace?: string | undefined;
 }
 
 interface Member {
@@ -117,8 +119,8 @@ export class Level {
   ): AsyncGenerator<SampledToken> {
     member.outstanding++;
     try {
-      const { signal, deadline } = control;
-      const tokens = member.ref.stream("generate", request, { signal, deadline });
+      const { signal, deadline, trace } = control;
+      const tokens = member.ref.stream("generate", request, { signal, deadline, trace });
       yield* this.#isHere(member) ? tokens : checked(tokens);
     } finally {
       member.outstanding--;

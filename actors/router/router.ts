@@ -110,11 +110,11 @@ async function* cascade(
       }
       pieces = [whole];
     }
-    yield beginEvent(state, request, level, path);
+    yield beginEvent(state, request, answer, path);
     yield* textEvents(pieces);
     path.push(visit());
     state.answered.set(level.name, (state.answered.get(level.name) ?? 0) + 1);
-    yield endEvent(answer, level, path);
+    yield endEvent(answer, path);
     return;
   }
 }
@@ -169,18 +169,26 @@ async function* textEvents(
 function beginEvent(
   { running }: RouterState,
   { resume }: GenerateRequest,
-  { name, model }: Level,
+  answer: Answer,
   path: readonly Visit[],
 ): GenerateEvent {
-  const resumed = resume?.ids.length ?? 0;
-  return { type: "begin", level: name, model: model.hash, path: [...path], resumed, load: running };
+  const { name, model } = answer.level;
+  return {
+    type: "begin",
+    level: name,
+    model: model.hash,
+    path: [...path],
+    promptTokens: answer.promptTokens,
+    resumed: resume?.ids.length ?? 0,
+    load: running,
+  };
 }
 
-function endEvent(answer: Answer, level: Level, path: readonly Visit[]): GenerateEvent {
+function endEvent(answer: Answer, path: readonly Visit[]): GenerateEvent {
   return {
     type: "end",
     finish: answer.finish,
     usage: { promptTokens: answer.promptTokens, completionTokens: answer.completionTokens },
-    route: { level: level.name, confidence: answer.confidence, path },
+    route: { level: answer.level.name, confidence: answer.confidence, path },
   };
 }

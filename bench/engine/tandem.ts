@@ -1,12 +1,6 @@
 /** Tandem's own engine: the replica's scheduler over one partition, without actors or HTTP. */
-import {
-  createStep,
-  ModelPartition,
-  openDevice,
-  openModel,
-  parseModelSpec,
-} from "../../kernels/mod.ts";
-import { type Chunk, fillStep, Scheduler, Sequence } from "../../actors/mod.ts";
+import { ModelPartition, openDevice, openModel, parseModelSpec } from "../../kernels/mod.ts";
+import { batchOf, Scheduler, Sequence } from "../../actors/mod.ts";
 import type { Rate } from "./subject.ts";
 import { limits } from "./tandem_limits.ts";
 
@@ -48,7 +42,6 @@ export async function openTandem(path: string, threads: number): Promise<TandemE
 /** The replica's step loop. Pages of earlier prompts stay cached, so a known prompt is not computed again. */
 class Engine implements TandemEngine {
   readonly #scheduler = new Scheduler(limits);
-  readonly #step = createStep(capacity);
   #sequences: Sequence[] = [];
 
   constructor(readonly partition: ModelPartition, readonly close: () => void) {}
@@ -95,9 +88,9 @@ class Engine implements TandemEngine {
   }
 
   async #runStep(): Promise<void> {
-    const chunks: Chunk[] = this.#scheduler.plan();
-    const sampled = fillStep(this.#step, chunks, sequencePages);
-    const result = await this.partition.step(this.#step);
+    const chunks = this.#scheduler.plan();
+    const { step, sampled } = batchOf(chunks);
+    const result = await this.partition.step(step);
     for (const chunk of chunks) this.#scheduler.advance(chunk);
     sampled.forEach(({ sequence }, row) => sequence.append(result.sampled[row]!));
   }

@@ -4,28 +4,34 @@ import type { WeightSource } from "../formats/mod.ts";
 import type { ExpertRequest } from "./partition_options.ts";
 import type { ModelSpec } from "./spec.ts";
 import { type LoadProgress, WeightLoader } from "./weight_loader.ts";
-import { loadExperts, type Range } from "./weights.ts";
+import { indicesOf, loadExperts, type Range } from "./weights.ts";
+
+/** Experts that are held for a range of layers. */
+export interface ExpertHolding {
+  /** The layers; dense ones among them are passed over. */
+  readonly layers: Range;
+  /** Experts of each of them; requests name one by its place in this list. */
+  readonly experts: readonly number[];
+}
 
 /** What an expert shard holds. */
 export interface ExpertShardOptions {
-  /** Layers whose experts it holds; dense ones among them are passed over. */
-  readonly layers: Range;
-  /** Experts of each of them. */
-  readonly experts: Range;
+  /** Its experts, in ranges of layers that do not overlap. */
+  readonly holds: readonly ExpertHolding[];
   /** Most tokens of one request. */
   readonly tokens: number;
   /** Told after each tensor. */
   readonly progress?: LoadProgress;
 }
 
-/** Some experts of a range of layers on one device. */
+/** Some experts of some layers on one device. */
 export class ExpertShard {
   readonly #backend: Backend;
   readonly #options: ExpertShardOptions;
   readonly #x: Tensor;
   readonly #out: Tensor;
   readonly #choice: ExpertChoice;
-  readonly #programs: ReadonlyMap<number, Program>;
+  readonly #programs = new Map<number, Program>();
 
   /** Loads the experts and records one program a layer. */
   constructor(
@@ -47,15 +53,18 @@ export class ExpertShard {
       weights: perToken("expert weights", mixture.topK),
     };
     const loader = new WeightLoader(backend, source, options.progress);
-    const { first, count } = options.layers;
-    const layers = Array.from({ length: count }, (_, i) => first + i)
-      .filter((layer) => mixture.layers[layer]);
-    this.#programs = new Map(layers.map((layer) => [layer, this.#record(loader, spec, layer)]));
+    for (const { layers, experts } of options.holds) {
+      for (const layer of indicesOf(layers)) {
+        if (this.#programs.has(layer)) refuse("two lists of experts of layer", layer);
+        if (!mixture.layers[layer]) continue;
+        this.#programs.set(layer, this.#record(loader, spec, layer, experts));
+      }
+    }
   }
 
   /**
-   * The weighted sum over the chosen experts that this shard holds, f32 `[tokens, dim]`. Throws
-   * `InvalidArgument` for a layer that it does not hold, too many tokens or arrays that do not fit them.
+   * The weighted sum over the chosen experts of this shard, f32 `[tokens, dim]`. Throws `InvalidArgument` for
+   * a layer that it does not hold, too many tokens or arrays that do not fit them.
    */
   async apply({ layer, tokens, x, experts, weights }: ExpertRequest): Promise<Float32Array> {
     const program = this.#programs.get(layer);
@@ -73,8 +82,13 @@ export class ExpertShard {
     return await this.#backend.read(this.#out, new Float32Array(x.length));
   }
 
-  #record(loader: WeightLoader, spec: ModelSpec, layer: number): Program {
-    const held = loadExperts(loader, spec, layer, this.#options.experts);
+  #record(
+    loader: WeightLoader,
+    spec: ModelSpec,
+    layer: number,
+    experts: readonly number[],
+  ): Program {
+    const held = loadExperts(loader, spec, layer, experts, 0);
     const record = (r: Recorder) => {
       r.clear(this.#out);
       r.experts(this.#out, this.#x, this.#choice, held);

@@ -6,7 +6,7 @@ export type { Architecture, MixtureSpec, ModelSpec, RotaryScaling } from "./spec
 export { parseModelSpec } from "./parse_spec.ts";
 export { ModelPartition } from "./partition.ts";
 export type { ExpertRequest, PartitionOptions, RemoteExperts } from "./partition_options.ts";
-export { ExpertShard, type ExpertShardOptions } from "./expert_shard.ts";
+export { type ExpertHolding, ExpertShard, type ExpertShardOptions } from "./expert_shard.ts";
 export type { Capacity } from "./activations.ts";
 export { createStep, type Step, type StepBuffer, type StepResult } from "./step.ts";
 export { checkpointBytes, type LoadProgress } from "./weight_loader.ts";

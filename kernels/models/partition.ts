@@ -17,6 +17,8 @@ export class ModelPartition {
   readonly #options: PartitionOptions;
   readonly #activations: Activations;
   readonly #segments: readonly Segment[];
+  /** Page tables as the device has them: rows of full width. */
+  readonly #pages: Int32Array;
 
   private constructor(
     backend: Backend,
@@ -30,6 +32,8 @@ export class ModelPartition {
     this.#options = options;
     this.#activations = activations;
     this.#segments = segments;
+    const { sequences, sequencePages } = options.capacity;
+    this.#pages = new Int32Array(sequences * sequencePages);
   }
 
   /** Loads weights, allocates cache and activations, and records the programs. */
@@ -60,17 +64,20 @@ export class ModelPartition {
     return first + count === this.#spec.layers;
   }
 
-  /** Runs one step. Throws `InvalidArgument` when a count passes its capacity. */
-  async step(step: Step): Promise<StepResult> {
+  /**
+   * Runs one step. Throws `InvalidArgument` when a count passes its capacity, and what `remoteExperts` throws;
+   * `signal` is passed on to it.
+   */
+  async step(step: Step, signal?: AbortSignal): Promise<StepResult> {
     this.#write(step);
     const counts = {
       tokens: step.tokens,
       samples: this.last ? step.samples : 0,
       ...reach(step, this.#options.capacity),
     };
-    for (const segment of this.#segments) {
-      await this.#backend.run(segment.program, counts);
-      if (segment.remoteLayer !== undefined) await this.#askExperts(segment.remoteLayer, counts);
+    for (const { program, remoteLayer } of this.#segments) {
+      await this.#backend.run(program, counts);
+      if (remoteLayer !== undefined) await this.#askExperts(remoteLayer, counts, signal);
     }
     return this.last ? this.#readSamples(step) : this.#readHidden(step);
   }
@@ -91,11 +98,12 @@ export class ModelPartition {
     const { ids, placement, x, indices, inputs } = this.#activations;
     const write = (tensor: Tensor, values: Float32Array | Int32Array, length: number) =>
       this.#backend.write(tensor, values.subarray(0, length));
+    if (this.first) checkLength("ids", step.ids.length, step.tokens);
     if (this.first) write(ids, step.ids, step.tokens);
     else write(x, this.#hiddenOf(step), step.tokens * this.#spec.dim);
     write(placement.positions, step.positions, step.tokens);
     write(placement.sequences, step.sequences, step.tokens);
-    write(placement.pages, step.pages, step.pages.length);
+    this.#writePages(step);
     if (!this.last) return;
     write(indices, step.indices, step.samples);
     write(inputs.controls, step.controls, step.samples * 8);
@@ -103,7 +111,19 @@ export class ModelPartition {
     write(inputs.history, step.history, step.history.length);
   }
 
-  async #askExperts(layer: number, { tokens }: Counts): Promise<void> {
+  #writePages({ tables, pages }: Step): void {
+    const { sequences, sequencePages } = this.#options.capacity;
+    const width = tables > 0 ? pages.length / tables : 0;
+    checkCount("page tables", tables, sequences);
+    checkCount("pages a sequence", width, sequencePages);
+    for (let row = 0; row < tables; row++) {
+      this.#pages.set(pages.subarray(row * width, (row + 1) * width), row * sequencePages);
+    }
+    const live = this.#pages.subarray(0, tables * sequencePages);
+    this.#backend.write(this.#activations.placement.pages, live);
+  }
+
+  async #askExperts(layer: number, { tokens }: Counts, signal?: AbortSignal): Promise<void> {
     const { normed, choice, remote } = this.#activations;
     const { dim, mixture } = this.#spec;
     const topK = mixture!.topK;
@@ -112,7 +132,10 @@ export class ModelPartition {
       await this.#backend.read(choice!.experts, new Int32Array(tokens * topK)),
       await this.#backend.read(choice!.weights, new Float32Array(tokens * topK)),
     ];
-    const sum = await this.#options.remoteExperts!({ layer, tokens, x, experts, weights });
+    const sum = await this.#options.remoteExperts!(
+      { layer, tokens, x, experts, weights },
+      signal,
+    );
     checkLength("sums of remote experts", sum.length, tokens * dim);
     this.#backend.write(remote!, sum.subarray(0, tokens * dim));
   }
@@ -145,7 +168,7 @@ export class ModelPartition {
 }
 
 function checkCount(what: string, count: number, capacity: number): void {
-  if (count <= capacity) return;
+  if (Number.isInteger(count) && count >= 0 && count <= capacity) return;
   throw new KernelError("InvalidArgument", `Cannot run more than ${capacity} ${what}: ${count}`);
 }
 

@@ -3,7 +3,7 @@ import type { Capacity } from "./activations.ts";
 import type { LoadProgress } from "./weight_loader.ts";
 import type { Range } from "./weights.ts";
 
-/** What an expert shard is asked: rows of one layer with the experts chosen for them. */
+/** Rows of one layer with the experts chosen for them. */
 export interface ExpertRequest {
   /** The layer, counted over the whole model. */
   readonly layer: number;
@@ -11,14 +11,17 @@ export interface ExpertRequest {
   readonly tokens: number;
   /** f32 `[tokens, dim]`: normalised inputs of the feed-forward. */
   readonly x: Float32Array;
-  /** i32 `[tokens, topK]`. */
+  /** i32 `[tokens, topK]`: indices among all experts of the layer; asked of a shard, among those it holds, or -1. */
   readonly experts: Int32Array;
   /** f32 `[tokens, topK]`. */
   readonly weights: Float32Array;
 }
 
 /** Computes the weighted sum f32 `[tokens, dim]` over the experts that are held elsewhere. */
-export type RemoteExperts = (request: ExpertRequest) => Promise<Float32Array>;
+export type RemoteExperts = (
+  request: ExpertRequest,
+  signal?: AbortSignal,
+) => Promise<Float32Array>;
 
 /** How to place a partition. */
 export interface PartitionOptions {

@@ -16,7 +16,9 @@ export interface Step {
   readonly positions: Int32Array;
   /** i32 `[tokens]`: row of `pages`. */
   readonly sequences: Int32Array;
-  /** i32 `[sequences, sequencePages]`: physical pages. */
+  /** Rows of `pages`: sequences of this step. */
+  readonly tables: number;
+  /** i32 `[tables, width]`: physical pages of each sequence, in as many columns as the longest needs. */
   readonly pages: Int32Array;
   /** i32 `[samples]`: which token's logits each sample draws from. */
   readonly indices: Int32Array;
@@ -56,6 +58,7 @@ export function createStep(capacity: Capacity): StepBuffer {
     ids: new Int32Array(tokens),
     positions: new Int32Array(tokens),
     sequences: new Int32Array(tokens),
+    tables: sequences,
     pages: new Int32Array(sequences * sequencePages),
     indices: new Int32Array(samples),
     controls: new Float32Array(samples * 8),

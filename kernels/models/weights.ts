@@ -50,6 +50,11 @@ export interface Range {
   readonly count: number;
 }
 
+/** The indices of a range. */
+export function indicesOf({ first, count }: Range): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
 /** Loads one layer with the experts in `experts` (`undefined` = held elsewhere). */
 export function loadLayer(
   loader: WeightLoader,
@@ -123,7 +128,9 @@ function loadMixture(
   return {
     kind: "mixture",
     router: loader.matrix(`${at}.gate.weight`, mixture.experts, dim),
-    ...(experts && experts.count > 0 && { experts: loadExperts(loader, spec, layer, experts) }),
+    ...(experts && experts.count > 0 && {
+      experts: loadExperts(loader, spec, layer, indicesOf(experts), experts.first),
+    }),
     ...(mixture.sharedFfn > 0 && {
       shared: {
         ...loadDense(loader, shared, dim, mixture.sharedFfn),
@@ -133,26 +140,28 @@ function loadMixture(
   };
 }
 
-/** Loads some experts of one layer. */
+/** Loads some experts of one layer, in the order of `indices`; those of the result count from `first`. */
 export function loadExperts(
   loader: WeightLoader,
   spec: ModelSpec,
   layer: number,
-  { first, count }: Range,
+  indices: readonly number[],
+  first: number,
 ): ExpertWeights {
   const { dim } = spec;
   const { ffn, experts } = spec.mixture!;
-  if (first < 0 || count < 1 || first + count > experts) {
+  const count = indices.length;
+  const stranger = indices.find((e) => !Number.isInteger(e) || e < 0 || e >= experts);
+  if (count === 0 || stranger !== undefined) {
     throw new KernelError(
       "InvalidArgument",
-      `Cannot hold experts outside 0-${experts - 1}: ${first}+${count}`,
+      `Cannot hold experts outside 0-${experts - 1}: ${stranger ?? "none"}`,
     );
   }
   const at = `${mixtureName(spec, layer)}.experts`;
   const names = spec.architecture === "mixtral"
     ? { gate: "w1", up: "w3", down: "w2" }
     : { gate: "gate_proj", up: "up_proj", down: "down_proj" };
-  const indices = Array.from({ length: count }, (_, i) => first + i);
   const part = (expert: number, name: string, shape: number[]) => ({
     name: `${at}.${expert}.${name}.weight`,
     shape,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isName, parseAddress } from "../address.ts";
+import { isNodeName, parseAddress } from "../address.ts";
 import { CodecError, decode, encode } from "../codec/mod.ts";
 
 /** The protocols that a build speaks: it works together with every build whose range overlaps. */
@@ -66,13 +66,13 @@ const offer = z.object({
 
 /** Fields that a newer build adds are let through and ignored. */
 const schema = z.object({
-  node: z.string().refine(isName),
+  node: z.string().refine(isNodeName),
   incarnation: z.number().positive(),
   life: count,
   beat: count,
   version: z.string().max(64),
   protocol: z.object({ least: count, most: count }),
-  hears: z.record(z.string().refine(isName), z.string().max(64))
+  hears: z.record(z.string().refine(isNodeName), z.string().max(64))
     .refine((hears) => Object.keys(hears).length <= maxEntries),
   leaving: z.boolean().exactOptional(),
   offers: z.array(offer).max(maxEntries),

@@ -1,6 +1,6 @@
 import type { System } from "../actor.ts";
 import { toActorError } from "../errors.ts";
-import type { Transport } from "../transport/mod.ts";
+import { nodeTokens, type Transport } from "../transport/mod.ts";
 import {
   type Announcement,
   decodeAnnouncement,
@@ -115,7 +115,7 @@ export class Membership {
     const { clock, rng } = options.system;
     this.#incarnation = clock.now() + rng.next();
     const receive = (subject: string, bytes: Uint8Array) => this.#receive(subject, bytes);
-    this.#unsubscribe = options.transport?.subscribe(`${subjectPrefix}*`, receive) ?? (() => {});
+    this.#unsubscribe = options.transport?.subscribe(`${subjectPrefix}*.*`, receive) ?? (() => {});
     this.announce();
     this.#scheduleTick();
   }
@@ -201,7 +201,7 @@ export class Membership {
       ...more,
     };
     try {
-      transport.publish(`${subjectPrefix}${this.node}`, encodeAnnouncement(announcement));
+      transport.publish(subjectOf(this.node), encodeAnnouncement(announcement));
     } catch (thrown) {
       // While the transport is down, silence says it all; the next heartbeat tries again.
       const { code, message } = toActorError(thrown);
@@ -230,7 +230,7 @@ export class Membership {
 
   #receive(subject: string, bytes: Uint8Array): void {
     const announcement = decodeAnnouncement(bytes);
-    if (!announcement || subject !== `${subjectPrefix}${announcement.node}`) {
+    if (!announcement || subject !== subjectOf(announcement.node)) {
       const { deadLetters } = this.#options.system;
       return deadLetters.add({ to: subject, method: "announcement", reason: "Malformed" });
     }
@@ -350,6 +350,11 @@ export class Membership {
     }
     this.announce();
   }
+}
+
+/** What a node announces itself under: nobody else should be let publish there. */
+function subjectOf(node: string): string {
+  return `${subjectPrefix}${nodeTokens(node)}`;
 }
 
 function memberOf(announcement: Announcement): Member {

@@ -60,26 +60,27 @@ const constructors: Readonly<Record<WireDType, WireArrayConstructor>> = {
   u8: Uint8Array,
 };
 
-const plainTypes = (Object.entries(constructors) as [WireDType, WireArrayConstructor][])
-  .filter(([dtype]) => dtype !== "bf16");
+/** All element types; their places stand for them on the wire. */
+export const wireDTypes = Object.keys(constructors) as readonly WireDType[];
+
+const plainTypes = new Map(
+  (Object.entries(constructors) as [WireDType, WireArrayConstructor][])
+    .filter(([dtype]) => dtype !== "bf16")
+    .map(([dtype, type]) => [type as unknown, dtype]),
+);
 
 /** The element type of an array; null for what cannot travel (`Uint8ClampedArray`, `DataView`). */
 export function dtypeOf(array: ArrayBufferView): WireDType | null {
-  return plainTypes.find(([, type]) => array.constructor === type)?.[0] ?? null;
+  return plainTypes.get(array.constructor) ?? null;
 }
 
 /** Whether a value is a tensor that one raw block can carry. */
 export function isTensor(value: object): value is WireTensor {
-  const { dtype, shape, data, ...rest } = value as Record<string, unknown>;
+  const { dtype, shape, data } = value as Record<string, unknown>;
   if (typeof dtype !== "string" || !Object.hasOwn(constructors, dtype)) return false;
   if (!Array.isArray(shape) || shape.length > maxRank || !ArrayBuffer.isView(data)) return false;
   if (data.constructor !== constructors[dtype as WireDType]) return false;
-  return Object.keys(rest).length === 0 && elementsOf(shape) === (data as WireArray).length;
-}
-
-/** Whether a name is an element type. */
-export function isDType(name: unknown): name is WireDType {
-  return typeof name === "string" && Object.hasOwn(constructors, name);
+  return Object.keys(value).length === 3 && elementsOf(shape) === (data as WireArray).length;
 }
 
 /** Bytes of one element. */

@@ -8,7 +8,8 @@ export interface StoreEntry {
 
 /**
  * Small plain values under `/`-separated keys. Reads may be stale: decide only through
- * `compareAndSet`.
+ * `compareAndSet`. Where values are kept elsewhere, operations throw `ActorError`: `Timeout` if a write
+ * may or may not have happened, `NoRoute` if it has not.
  */
 export interface Store {
   /** Reads a value and its version; null when absent. */

@@ -13,6 +13,8 @@ export interface Gauge {
   set(value: number, labels?: Labels): void;
   /** Moves it by a difference. */
   add(by: number, labels?: Labels): void;
+  /** Forgets all its values, for those of things that are no more. */
+  clear(): void;
 }
 
 /** Counts values by size. */
@@ -81,8 +83,13 @@ export function createMetrics(): Metrics {
       return { inc: (values, by = 1) => add(values, checkIncrease(name, by)) };
     },
     gauge(name, help, labels = []) {
-      const { add, set } = family("gauge", name, help, labels).values();
-      return { set: (value, values) => set(values, value), add: (by, values) => add(values, by) };
+      const gauge = family("gauge", name, help, labels);
+      const { add, set } = gauge.values();
+      return {
+        set: (value, values) => set(values, value),
+        add: (by, values) => add(values, by),
+        clear: () => gauge.clear(),
+      };
     },
     histogram(name, help, labels = [], buckets = defaultBuckets) {
       const observe = family("histogram", name, help, labels).buckets(buckets);
@@ -138,6 +145,10 @@ class Family {
         this.#find(labels).value = value;
       },
     };
+  }
+
+  clear(): void {
+    this.#series.clear();
   }
 
   buckets(bounds: readonly number[]) {

@@ -1,4 +1,5 @@
 import type { WireError } from "../errors.ts";
+import type { Loss } from "./loss.ts";
 import type { Movable, TerminationReason } from "../ref.ts";
 
 /**
@@ -43,6 +44,7 @@ export interface AskEnvelope {
   readonly method: string;
   readonly message: unknown;
   readonly deadline: number;
+  readonly trace?: string;
 }
 
 /** A message with a stream of answers. */
@@ -55,6 +57,7 @@ export interface StreamEnvelope {
   readonly message: unknown;
   readonly deadline: number;
   readonly credits: number;
+  readonly trace?: string;
 }
 
 /** Allows `granted` items of a stream in all. */
@@ -116,6 +119,8 @@ export interface DownEnvelope {
 export interface Link {
   /** Sends, or throws `ActorError`. Buffers in `transfer` move instead of being copied, if it can. */
   send(envelope: Envelope, transfer?: readonly Movable[]): void;
+  /** Gives up what waits for endpoints that are gone. */
+  lost?(loss: Loss): void;
   close(): void | Promise<void>;
 }
 
@@ -126,32 +131,45 @@ export function endpointOf(to: string): string {
   return afterLane < 0 ? to : to.slice(0, afterLane);
 }
 
-const fields: Readonly<Record<Envelope["type"], Readonly<Record<string, string>>>> = {
-  tell: { method: "string", deadline: "number" },
-  ask: { id: "number", method: "string", deadline: "number" },
-  stream: { id: "number", method: "string", deadline: "number", credits: "number" },
-  watch: { id: "number" },
-  cancel: { id: "number" },
-  credit: { id: "number", granted: "number" },
-  reply: { id: "number" },
-  fail: { id: "number", error: "object" },
-  item: { id: "number", index: "number" },
-  end: { id: "number", count: "number" },
-  down: { id: "number", reason: "object" },
-};
+/** The fields that each type must have besides `to` and `from`, and their types. */
+const fields: ReadonlyMap<string, readonly (readonly [name: string, type: string])[]> = new Map(
+  Object.entries(
+    {
+      tell: { method: "string", deadline: "number" },
+      ask: { id: "number", method: "string", deadline: "number" },
+      stream: { id: "number", method: "string", deadline: "number", credits: "number" },
+      watch: { id: "number" },
+      cancel: { id: "number" },
+      credit: { id: "number", granted: "number" },
+      reply: { id: "number" },
+      fail: { id: "number", error: "object" },
+      item: { id: "number", index: "number" },
+      end: { id: "number", count: "number" },
+      down: { id: "number", reason: "object" },
+    } satisfies Record<Envelope["type"], Record<string, string>>,
+  ).map(([type, wanted]) => [type, Object.entries(wanted)]),
+);
 
-const addressPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}(\/[A-Za-z0-9_-]{1,96}){0,2}$/;
-const endpointPattern = /^[A-Za-z0-9_-]{1,96}\/[A-Za-z0-9_-]{1,96}$/;
+const addressPattern = /^[A-Za-z0-9:_-]{1,129}(?:\/[A-Za-z0-9_-]{1,96}){1,3}$/;
+const endpointPattern = /^[A-Za-z0-9:_-]{1,129}\/[A-Za-z0-9_-]{1,96}$/;
+
+/** W3C Trace Context, level 1: version, trace, parent, flags. */
+const tracePattern = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+function isTrace(value: unknown): boolean {
+  return typeof value === "string" && tracePattern.test(value);
+}
 
 /** The envelope that plain data from outside stands for; null when it is none. */
 export function checkEnvelope(data: unknown): Envelope | null {
   if (typeof data !== "object" || data === null) return null;
   const record = data as Record<string, unknown>;
   const { type, to, from } = record;
-  if (typeof type !== "string" || !Object.hasOwn(fields, type)) return null;
+  const wanted = typeof type === "string" ? fields.get(type) : undefined;
+  if (!wanted) return null;
   if (typeof to !== "string" || !addressPattern.test(to)) return null;
   if (typeof from !== "string" || !endpointPattern.test(from)) return null;
-  const wanted = Object.entries(fields[type as Envelope["type"]]);
+  if (record.trace !== undefined && !isTrace(record.trace)) return null;
   const fits = wanted.every(([name, kind]) => {
     const value = record[name];
     return typeof value === kind && value !== null && !Number.isNaN(value);

@@ -15,10 +15,13 @@ export type {
 } from "./envelope.ts";
 export { TransportLink } from "./link.ts";
 export type { LinkEvents, TransportLinkOptions } from "./link.ts";
+export { isLost } from "./loss.ts";
+export type { Loss } from "./loss.ts";
 export type { Transport, TransportEvent } from "./transport.ts";
 export { createMemoryNetwork } from "./memory/mod.ts";
 export type { MemoryNetwork, MemoryNetworkOptions } from "./memory/mod.ts";
 export { clientOf, connectNats } from "./nats/mod.ts";
 export type { NatsOptions, NatsSurroundings, NatsTlsOptions, NatsTransport } from "./nats/mod.ts";
-export { isLost, openThread, PortLink } from "./thread/mod.ts";
-export type { Handshake, Loss, Port, Thread, ThreadOptions, ThreadWithLink } from "./thread/mod.ts";
+export { openThread, PortLink } from "./thread/mod.ts";
+export type { Handshake, Port, Thread, ThreadOptions, ThreadWithLink } from "./thread/mod.ts";
+export { nodeTokens } from "./subjects.ts";

@@ -3,10 +3,11 @@ export interface Transport {
   /** The most bytes of one publish. */
   readonly maxPayload: number;
   /**
-   * Sends to every subscriber, at most once. Throws `ActorError`: `NoRoute` while it is down,
-   * `Overloaded` while the network is slower than its senders, `TooLarge`.
+   * Sends pieces as one message to every subscriber, at most once. They must not change afterwards.
+   * Throws `ActorError`: `NoRoute` while it is down, `Overloaded` while the network is slower than its
+   * senders, `TooLarge`.
    */
-  publish(subject: string, bytes: Uint8Array): void;
+  publish(subject: string, ...pieces: readonly Uint8Array[]): void;
   /**
    * Calls back with each message under a pattern (`*` one token, `>` the rest). The answer
    * unsubscribes. The transport never changes the bytes again: messages may keep views of them.

@@ -200,7 +200,7 @@ const contract: Readonly<Record<string, Contract>> = {
 
 for (const [name, open] of Object.entries(lanes)) {
   Deno.test(`lane contract over ${name}`, async (t) => {
-    await using lane = open();
+    await using lane = await open();
     for (const [claim, check] of Object.entries(contract)) {
       await t.step(claim, async () => {
         const probe = await lane.spawn();

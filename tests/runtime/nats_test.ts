@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  type ActorRef,
   connectNats,
   createSystem,
   type NatsOptions,
@@ -8,6 +9,7 @@ import {
   type TransportEvent,
 } from "../../runtime/mod.ts";
 import { type NatsServer, startNats } from "../support/nats.ts";
+import { startProxy } from "../support/proxy.ts";
 import { rejectsWith, until } from "./support/assert.ts";
 import { silent } from "./support/lanes.ts";
 import { Probe, type ProbeProtocol } from "./support/probe.ts";
@@ -28,8 +30,9 @@ function record(transport: NatsTransport): TransportEvent["type"][] {
 async function join(
   server: NatsServer,
   node: string,
+  options: Partial<NatsOptions> = {},
 ): Promise<{ system: System; transport: NatsTransport }> {
-  const transport = await connect(server, { name: node });
+  const transport = await connect(server, { name: node, ...options });
   const system = createSystem({ node, transport, kinds: [Probe], log: silent, graceMs: 0 });
   await transport.flush();
   return { system, transport };
@@ -45,12 +48,12 @@ Deno.test("connectNats() comes back after its server was killed, and is down mea
   }
   await b.flush();
   a.publish("x.y", new Uint8Array([1]));
-  a.publish("tandem.b.a.main", new Uint8Array([2]));
+  a.publish("tandem._.b._.a.main", new Uint8Array([2]));
   await until(() => heard.length === 2);
   await server.kill();
   await until(() => !a.isUp && !b.isUp);
   assert.deepEqual(events, ["down"]);
-  for (const subject of ["x.y", "tandem.b.a.main"]) {
+  for (const subject of ["x.y", "tandem._.b._.a.main"]) {
     assert.throws(() => a.publish(subject, new Uint8Array(1)), {
       code: "NoRoute",
       retryable: true,
@@ -61,7 +64,7 @@ Deno.test("connectNats() comes back after its server was killed, and is down mea
   assert.deepEqual(events.filter((type) => type !== "failed"), ["down", "up"]);
   await b.flush();
   a.publish("x.y", new Uint8Array([3]));
-  a.publish("tandem.b.a.main", new Uint8Array([4]));
+  a.publish("tandem._.b._.a.main", new Uint8Array([4]));
   await until(() => heard.length === 4);
   await Promise.all([a.close(), b.close()]);
 });
@@ -70,9 +73,9 @@ Deno.test("connectNats() gives up a server that has stopped answering", async ()
   await using server = await startNats();
   const a = await connect(server);
   const events = record(a);
-  server.signal("SIGSTOP");
+  await server.pause();
   await until(() => events.includes("down"));
-  server.signal("SIGCONT");
+  server.resume();
   await until(() => events.includes("up"));
   await a.close();
 });
@@ -96,4 +99,111 @@ Deno.test("an ask fails at once when the connection is lost, on both sides", asy
   await until(async () => await echo() === 3);
   assert.deepEqual(await probe.ask("ended"), ["Terminated"]);
   await Promise.all([a.system.shutdown(), b.system.shutdown()]);
+});
+
+Deno.test("connectNats() tells that its server is about to stop", async () => {
+  await using server = await startNats();
+  const a = await connect(server);
+  const events = record(a);
+  server.signal("SIGUSR2");
+  await until(() => events.includes("retiring"));
+  await a.close();
+});
+
+Deno.test("what the server does not allow fails at once, and is told", async () => {
+  const config = `authorization { users: [
+    { user: "a", password: "p", permissions: { publish: ["tandem._.b._.a.main.probe.>", "tandem._.b._.a.main"], subscribe: ["tandem._.a.>"] } }
+    { user: "b", password: "p" }
+  ] }`;
+  await using server = await startNats({ config });
+  const a = await join(server, "a", { user: "a", password: "p" });
+  const b = await join(server, "b", { user: "b", password: "p" });
+  for (const kind of ["probe", "other"]) {
+    b.system.spawn({ ...Probe, kind }, undefined, { id: "x" });
+  }
+  assert.equal(await a.system.ref<ProbeProtocol>("b/main/probe/x").ask("echo", 1), 1);
+  const forbidden = a.system.ref<ProbeProtocol>("b/main/other/x");
+  await rejectsWith("Denied", forbidden.ask("echo", 1));
+  await rejectsWith("Denied", async () => {
+    for await (const _ of forbidden.stream("count", 3));
+  });
+  const reason = Promise.withResolvers<string>();
+  a.system.watch(forbidden, ({ type }) => reason.resolve(type));
+  assert.equal(await reason.promise, "Lost");
+  const refused: TransportEvent[] = [];
+  a.transport.watch((event) => refused.push(event));
+  a.transport.subscribe("tandem._.b.>", () => assert.fail("heard what is not for it"));
+  await until(() => refused.length > 0);
+  assert.deepEqual(refused, [
+    { type: "refused", operation: "subscribe", subject: "tandem._.b.>" },
+  ]);
+  assert.equal(await a.system.ref<ProbeProtocol>("b/main/probe/x").ask("echo", 2), 2);
+  await Promise.all([a.system.shutdown(), b.system.shutdown()]);
+});
+
+Deno.test("messages of any size pass a server with small payloads", async () => {
+  await using server = await startNats({ config: "max_payload: 4096" });
+  const [a, b] = [await join(server, "a"), await join(server, "b")];
+  const probe = await a.system.spawnOn<ProbeProtocol>("b/main", "probe", undefined);
+  const data = Float32Array.from({ length: 200_000 }, (_, i) => i);
+  const small = probe.ask("echo", "passes by");
+  const large = probe.ask("echo", { data });
+  assert.equal(await small, "passes by");
+  assert.deepEqual(await large, { data });
+  await Promise.all([a.system.shutdown(), b.system.shutdown()]);
+});
+
+Deno.test("a slow network delays, a dead one is noticed, and both sides come together again", async () => {
+  await using server = await startNats();
+  await using proxy = startProxy(server.port);
+  const through = { ...server, url: `nats://127.0.0.1:${proxy.port}` };
+  const [a, b] = [await join(server, "a"), await join(through, "b", { pingIntervalMs: 200 })];
+  const events = record(b.transport);
+  const probe = await a.system.spawnOn<ProbeProtocol>("b/main", "probe", undefined);
+  proxy.delayMs = 20;
+  const data = new Uint8Array(500_000).fill(3);
+  assert.deepEqual(await probe.ask("echo", { data }), { data });
+  proxy.delayMs = 0;
+  assert.equal(events.length, 0);
+  const hanging = rejectsWith("Terminated", probe.ask("hang"));
+  proxy.stall();
+  await until(() => events.includes("down"));
+  proxy.cut();
+  proxy.resume();
+  proxy.mend();
+  await until(() => b.transport.isUp);
+  // The other side was never cut off: it hears of it from the one that was.
+  await hanging;
+  assert.equal(await probe.ask("echo", "again"), "again");
+  await Promise.all([a.system.shutdown(), b.system.shutdown()]);
+});
+
+Deno.test("a receiver that takes nothing fills no memory, and holds up nobody else", async () => {
+  await using server = await startNats();
+  await using proxy = startProxy(server.port);
+  const through = { ...server, url: `nats://127.0.0.1:${proxy.port}` };
+  const slow = { pingIntervalMs: 60_000 };
+  const [a, b, c] = [
+    await join(server, "a"),
+    await join(through, "b", slow),
+    await join(server, "c"),
+  ];
+  for (const { system } of [b, c]) system.spawn(Probe, undefined, { id: "x" });
+  const [stuck, free] = ["b", "c"].map((node) =>
+    a.system.ref<ProbeProtocol>(`${node}/main/probe/x`)
+  ) as [ActorRef<ProbeProtocol>, ActorRef<ProbeProtocol>];
+  proxy.stall();
+  const data = new Uint8Array(1 << 20);
+  const answers: Promise<unknown>[] = [];
+  const refusals: string[] = [];
+  for (let n = 0; n < 100; n++) {
+    answers.push(stuck.ask("echo", data).catch(({ code }) => refusals.push(code)));
+  }
+  assert.deepEqual((await free.ask("echo", data) as Uint8Array).length, data.length);
+  await until(() => refusals.length > 30);
+  assert.ok(refusals.every((code) => code === "Overloaded"), refusals.join());
+  proxy.resume();
+  await Promise.all(answers);
+  assert.ok(refusals.every((code) => code === "Overloaded"), refusals.join());
+  await Promise.all([a, b, c].map(({ system }) => system.shutdown()));
 });

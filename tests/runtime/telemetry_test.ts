@@ -66,6 +66,15 @@ Deno.test("onRender() refreshes gauges", () => {
   assert.match(metrics.render(), /^queue 2$/m);
 });
 
+Deno.test("clear() forgets the values of a gauge", () => {
+  const metrics = createMetrics();
+  const gauge = metrics.gauge("queue", "Waiting", ["replica"]);
+  gauge.set(1, { replica: "a" });
+  gauge.clear();
+  gauge.set(2, { replica: "b" });
+  assert.match(metrics.render(), /^# TYPE queue gauge\nqueue\{replica="b"\} 2\n$/m);
+});
+
 function record(options: Parameters<typeof createLogger>[0] = {}) {
   const lines: string[] = [];
   const log = createLogger({ write: (line) => lines.push(line), now: () => 0, ...options });

@@ -3,16 +3,22 @@ import fc from "fast-check";
 import {
   createMemoryNetwork,
   createSystem,
-  decode,
   defineActor,
-  encode,
   FakeClock,
   type MemoryNetworkOptions,
   reject,
+  roleOf,
   seededRng,
   type System,
   type TerminationReason,
 } from "../../runtime/mod.ts";
+import {
+  decodePacket,
+  encodeMessage,
+  encodePartHead,
+  stamp,
+} from "../../runtime/transport/packet.ts";
+import type { Envelope } from "../../runtime/transport/mod.ts";
 import { rejectsWith } from "./support/assert.ts";
 import { silent } from "./support/lanes.ts";
 import { Probe, type ProbeProtocol } from "./support/probe.ts";
@@ -129,34 +135,45 @@ Deno.test("a node that comes back in a new life fails what waited for the former
   await pending;
 });
 
+/** A packet as a node would send it, whatever the envelope is. */
+function packetOf(envelope: unknown, sequence = 0, incarnation = 1): Uint8Array {
+  const message = encodeMessage(envelope as Envelope, 2 ** 20);
+  return stamp(message, "message", { incarnation, sequence });
+}
+
 Deno.test("hostile packets are dead letters and nothing more", async () => {
   await using test = open();
   const a = test.join("a");
   a.spawn(Probe, undefined, { id: "x" });
   const mallory = test.network.connect("mallory");
-  const head = { source: "m", incarnation: 1, sequence: 0 };
   const from = "m/main";
   const envelopes: unknown[] = [
     null,
     { type: "tell" },
-    { type: "__proto__", to: "a/main/probe/x", from },
+    { type: "constructor", to: "a/main/probe/x", from },
     { type: "tell", to: "../../x", from, method: "add", deadline: 0 },
     { type: "tell", to: "a/main/probe/x", method: "add", deadline: 0 },
     { type: "ask", to: "a/main/probe/x", from: "m", id: 1, method: "add", deadline: 1 },
     { type: "fail", to: "a/main", from, id: 1, error: null },
   ];
   for (const [sequence, envelope] of envelopes.entries()) {
-    mallory.publish("tandem.a.m.main", encode({ ...head, sequence, envelope }));
+    mallory.publish("tandem._.a._.m.main", packetOf(envelope, sequence));
   }
-  const parts = [[0, 1e9], [5, 2], [-1, 3], [0, 0]];
-  for (const [part, of] of parts) {
-    const bytes = new Uint8Array(3);
-    mallory.publish("tandem.a.m.main", encode({ ...head, sequence: 50, part, of, bytes }));
+  const head = { incarnation: 1, sequence: 50 };
+  const parts = [[50, 0, 1e9], [50, 5, 2], [50, -1, 3], [51, 0, 10], [NaN, 0, 10], [50, 0.5, 10]];
+  for (const [message = 0, offset = 0, total = 0] of parts) {
+    const part = encodePartHead(head, { message, offset, total });
+    mallory.publish("tandem._.a._.m.main", part, new Uint8Array(3));
   }
-  await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), async (bytes) => {
-    mallory.publish("tandem.a.m.x", bytes);
-    await null;
-  }));
+  mallory.publish("tandem._.a._.m.main", packetOf({}, 60, NaN));
+  mallory.publish("tandem._.a._.m.main", packetOf({}, 2 ** 60));
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), fc.boolean(), async (bytes, isHead) => {
+      if (isHead) bytes.set([2, bytes[1]! % 4].slice(0, bytes.length));
+      mallory.publish("tandem._.a._.m.x", bytes);
+      await null;
+    }),
+  );
   await test.clock.settle();
   assert.ok(a.deadLetters.countOf("Malformed") > 100);
   assert.deepEqual(await a.ref<ProbeProtocol>("a/main/probe/x").ask("list"), []);
@@ -167,24 +184,23 @@ Deno.test("who may publish as one node cannot speak as another or to another kin
   const [a, b] = [test.join("a"), test.join("b")];
   for (const system of [a, b]) system.spawn(Probe, undefined, { id: "x" });
   const mallory = test.network.connect("mallory");
-  const head = { source: "m", incarnation: 1, sequence: 0 };
   const tell = { type: "tell", to: "a/main/probe/x", from: "m/main", method: "add", message: 1 };
   const add = { ...tell, deadline: Infinity };
   const forged = [
-    ["tandem.a.m.main.probe.x", { ...head, source: "b" }, add],
-    ["tandem.a.b.main.probe.x", head, add],
-    ["tandem.a.m.main.other.x", head, add],
-    ["tandem.a.m.main", head, add],
-    ["tandem.a.m.main.probe.x", head, { ...add, to: "b/main/probe/x" }],
-    ["tandem.a.m.main.probe.x", head, { ...add, from: "b/main" }],
+    ["tandem._.a._.b.main.probe.x", add],
+    ["tandem._.a.worker.m.main.probe.x", add],
+    ["tandem._.a._.m.main.other.x", add],
+    ["tandem._.a._.m.main", add],
+    ["tandem._.a._.m.main.probe.x", { ...add, to: "b/main/probe/x" }],
+    ["tandem._.a._.m.main.probe.x", { ...add, from: "b/main" }],
   ] as const;
-  for (const [sequence, [subject, head, envelope]] of forged.entries()) {
-    mallory.publish(subject, encode({ ...head, sequence, envelope }));
+  for (const [sequence, [subject, envelope]] of forged.entries()) {
+    mallory.publish(subject, packetOf(envelope, sequence));
   }
   await test.clock.settle();
   assert.equal(a.deadLetters.countOf("Denied"), forged.length);
-  assert.deepEqual(await a.ref<ProbeProtocol>("b/main/probe/x").ask("list"), []);
-  mallory.publish("tandem.a.m.main.probe.x", encode({ ...head, sequence: 9, envelope: add }));
+  assert.deepEqual(await a.ref<ProbeProtocol>("a/main/probe/x").ask("list"), []);
+  mallory.publish("tandem._.a._.m.main.probe.x", packetOf(add, 9));
   await test.clock.settle();
   assert.deepEqual(await b.ref<ProbeProtocol>("a/main/probe/x").ask("list"), [1]);
 });
@@ -195,15 +211,15 @@ Deno.test("an answer counts only from the node that was asked", async () => {
   b.spawn(Probe, undefined, { id: "x" });
   const spy = test.network.connect("spy");
   const asked: number[] = [];
-  spy.subscribe("tandem.b.>", (_, bytes) => {
-    asked.push((decode(bytes) as { envelope: { id: number } }).envelope.id);
+  spy.subscribe("tandem._.b.>", (_, bytes) => {
+    const packet = decodePacket(bytes);
+    if (packet.kind === "message" && packet.envelope.type === "ask") asked.push(packet.envelope.id);
   });
   const answer = a.ref<ProbeProtocol>("b/main/probe/x").ask("hang", undefined, { deadlineMs: 50 });
   const refused = rejectsWith("Timeout", answer);
   await test.clock.settle();
   const reply = { type: "reply", to: "a/main", from: "m/main", id: asked[0], message: "forged" };
-  const packet = { source: "m", incarnation: 1, sequence: 0, envelope: reply };
-  spy.publish("tandem.a.m.main", encode(packet));
+  spy.publish("tandem._.a._.m.main", packetOf(reply));
   await test.clock.settle();
   assert.equal(a.deadLetters.countOf("Denied"), 1);
   await test.clock.advance(50);
@@ -240,6 +256,28 @@ Deno.test("messages of other nodes are checked, those of the same node are not",
         .ask("spawn", order),
     );
   }
+});
+
+Deno.test("nodes with roles reach each other, and announce themselves as what they are", async () => {
+  await using test = open();
+  const [worker, plain] = [test.join("worker:a"), test.join("a")];
+  const subjects: string[] = [];
+  test.network.connect("spy").subscribe("tandem.>", (subject) => void subjects.push(subject));
+  const probe = await worker.spawnOn<ProbeProtocol>("a/main", "probe", undefined, { id: "x" });
+  await probe.ask("add", 1);
+  plain.spawn(Probe, undefined, { id: "y" });
+  assert.deepEqual(await plain.ref<ProbeProtocol>("a/main/probe/x").ask("list"), [1]);
+  assert.deepEqual(
+    new Set(subjects),
+    new Set([
+      "tandem._.a.worker.a.main.system.root",
+      "tandem._.a.worker.a.main.probe.x",
+      "tandem._.a.worker.a.main",
+      "tandem.worker.a._.a.main",
+    ]),
+  );
+  assert.deepEqual([roleOf("worker:a"), roleOf("a")], ["worker", ""]);
+  for (const node of [":a", "a:", "a:b:c", "_:a", "a.b:c"]) assert.throws(() => test.join(node));
 });
 
 Deno.test("createMemoryNetwork() matches subjects as NATS does", () => {

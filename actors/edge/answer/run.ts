@@ -22,10 +22,10 @@ export interface Answer {
 export async function* run(
   generate: (request: GenerateRequest, control: GenerationControl) => ReturnType<Generate>,
   requests: readonly GenerateRequest[],
-  { deadline, signal }: GenerationControl,
+  { signal, ...control }: GenerationControl,
 ): AsyncGenerator<Indexed, void, void> {
   const leave = new AbortController();
-  const options = { deadline, signal: AbortSignal.any([signal, leave.signal]) };
+  const options = { ...control, signal: AbortSignal.any([signal, leave.signal]) };
   const streams = requests.map((request) => generate(request, options));
   const pending = new Map<number, Promise<Indexed>>();
   const read = (index: number) => {

@@ -18,6 +18,10 @@ export interface GenerationControl {
   /** Milliseconds since the epoch. */
   readonly deadline: number;
   readonly signal: AbortSignal;
+  /** What causes it, for tracers. */
+  readonly trace?: string | undefined;
+  /** Called with the tokens of the prompt, then with those of the answer as they come. */
+  readonly spend: (tokens: number) => void;
 }
 
 /** What generations need. */
@@ -127,14 +131,20 @@ async function* answerOf(
 ): AsyncGenerator<TextEvent | EndEvent> {
   const leave = balancer.enter(router.address);
   try {
-    for await (const event of router.stream("generate", progress.request, control)) {
+    const { deadline, signal, spend, trace } = control;
+    const options = { deadline, signal, trace };
+    for await (const event of router.stream("generate", progress.request, options)) {
       if (!isHere(router)) checkGenerateEvent(event);
       if (event.type === "begin") {
+        if (!progress.begun) spend(event.promptTokens);
         progress.begin(event);
         balancer.said(router.address, event.load);
         continue;
       }
-      if (event.type === "text") progress.text(event);
+      if (event.type === "text") {
+        progress.text(event);
+        spend(event.tokens.length);
+      }
       yield event;
     }
   } finally {

@@ -1,6 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { ActorError } from "../../errors.ts";
 import type { Rng } from "../../rng.ts";
+import { concat } from "../pieces.ts";
 import type { Transport, TransportEvent } from "../transport.ts";
 
 /** The faults of a network; each share is of packets, from 0 to 1. */
@@ -78,16 +79,15 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
     else queueMicrotask(deliver);
   };
   const publish = (from: Member, subject: string, bytes: Uint8Array) => {
-    const packet = bytes.slice();
     for (const to of members) {
       if (!to.subscriptions.values().some(({ pattern }) => matches(pattern, subject.split(".")))) {
         continue;
       }
       counts.sent++;
-      send(from, to, subject, packet);
+      send(from, to, subject, bytes);
       if (!happens(options.duplicate)) continue;
       counts.duplicated++;
-      send(from, to, subject, packet);
+      send(from, to, subject, bytes);
     }
   };
   return {
@@ -136,7 +136,8 @@ function transportOf(
   return {
     maxPayload,
     closed: closing.promise,
-    publish(subject, bytes) {
+    publish(subject, ...pieces) {
+      const bytes = concat(pieces).slice();
       if (!open) throw new ActorError("NoRoute", "Transport is closed");
       if (member.isDown) throw new ActorError("NoRoute", "Transport is down");
       if (bytes.byteLength > maxPayload) {

@@ -1,5 +1,6 @@
 import {
   type Authenticator,
+  credsAuthenticator,
   nkeyAuthenticator,
   usernamePasswordAuthenticator,
 } from "@nats-io/nats-core";
@@ -30,9 +31,22 @@ export async function readCredentials(settings: NatsSettings): Promise<Credentia
   };
 }
 
-async function readLogin({ user, password, nkeySeedFile }: NatsSettings): Promise<Authenticator> {
-  if (nkeySeedFile !== undefined) return nkeyAuthenticator(await readSeed(nkeySeedFile));
+async function readLogin(settings: NatsSettings): Promise<Authenticator> {
+  const { user, password, nkeySeedFile, nkeySeed, credentials } = settings;
+  if (nkeySeedFile !== undefined) {
+    return nkeyAuthenticator(findSeed(await readText(nkeySeedFile), `file: ${nkeySeedFile}`));
+  }
+  if (nkeySeed !== undefined) return nkeyAuthenticator(findSeed(nkeySeed, "the option nkeySeed"));
+  if (credentials !== undefined) return readJwt(credentials);
   return user === undefined ? () => {} : usernamePasswordAuthenticator(user, password);
+}
+
+function readJwt(credentials: string): Authenticator {
+  try {
+    return credsAuthenticator(new TextEncoder().encode(credentials));
+  } catch {
+    throw new ActorError("Denied", "Cannot find a JWT and its seed in the option credentials");
+  }
 }
 
 async function readTls(files: NonNullable<NatsSettings["tls"]>): Promise<TlsFiles> {
@@ -45,11 +59,9 @@ async function readTls(files: NonNullable<NatsSettings["tls"]>): Promise<TlsFile
   };
 }
 
-async function readSeed(file: string): Promise<Uint8Array> {
-  const seed = seedPattern.exec(await readText(file))?.[0];
-  if (seed === undefined) {
-    throw new ActorError("Denied", `Cannot find an nkey seed in file: ${file}`);
-  }
+function findSeed(text: string, where: string): Uint8Array {
+  const seed = seedPattern.exec(text)?.[0];
+  if (seed === undefined) throw new ActorError("Denied", `Cannot find an nkey seed in ${where}`);
   return new TextEncoder().encode(seed);
 }
 

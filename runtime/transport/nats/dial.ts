@@ -87,10 +87,8 @@ async function readGreeting(socket: Socket, server: ServerUrl): Promise<Uint8Arr
 function streamOf(socket: Socket, greeting: Uint8Array): ByteStream {
   return {
     chunks: follow(socket, greeting),
-    write: (bytes) =>
-      new Promise((resolve, reject) => {
-        socket.write(bytes, (error) => error ? reject(error) : resolve(undefined));
-      }),
+    // Why a write fails is what the next read throws.
+    write: (bytes) => new Promise((resolve) => socket.write(bytes, () => resolve(undefined))),
     close: () => socket.destroy(),
   };
 }

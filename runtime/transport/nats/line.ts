@@ -25,6 +25,9 @@ export interface LineEvents {
   failed(error: Error): void;
 }
 
+const encoder = new TextEncoder();
+const lineEnd = encoder.encode("\r\n");
+
 /** One connection to a NATS server, which comes back by itself for as long as it is not closed. */
 export class Line {
   readonly #settings: NatsSettings;
@@ -73,18 +76,23 @@ export class Line {
     return this.#client;
   }
 
-  publish(subject: string, bytes: Uint8Array): void {
+  /**
+   * Publishes pieces as one message, by the socket itself: the client would copy them, and would lose
+   * without a word what it has not sent yet when the connection breaks.
+   */
+  publish(subject: string, pieces: readonly Uint8Array[]): void {
     if (!this.isUp) throw new ActorError("NoRoute", `Cannot reach NATS: ${this.#why}`);
-    if (bytes.byteLength > this.#maxPayload) {
+    const bytes = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
+    if (bytes > this.#maxPayload) {
       const limit = this.#maxPayload;
-      throw new ActorError("TooLarge", `Payload exceeds ${limit} bytes: ${bytes.byteLength}`);
+      throw new ActorError("TooLarge", `Payload exceeds ${limit} bytes: ${bytes}`);
     }
     const { waitingBytes } = this.#socket!;
     if (waitingBytes > this.#settings.bufferBytes) {
       const message = `Network is slow, bytes that wait for it: ${waitingBytes}`;
       throw new ActorError("Overloaded", message, { retryAfterMs: 25 });
     }
-    this.#client.publish(subject, bytes);
+    this.#socket!.write([encoder.encode(`PUB ${subject} ${bytes}\r\n`), ...pieces, lineEnd]);
   }
 
   subscribe(pattern: string, callback: (subject: string, bytes: Uint8Array) => void): () => void {
@@ -148,7 +156,7 @@ export class Line {
           }),
       });
     } catch (thrown) {
-      throw loginError(thrown, this.#why, servers);
+      throw loginError(thrown, this.#why, this.#settings);
     }
     void this.#follow(this.#client.status());
     this.#welcome();

@@ -13,6 +13,10 @@ export interface NatsOptions {
   readonly password?: string;
   /** File with the seed of an nkey user: instead of user and password. */
   readonly nkeySeedFile?: string;
+  /** The seed itself, where there are no files. */
+  readonly nkeySeed?: string;
+  /** Text of a `.creds` file, a JWT and its seed: instead of all these. */
+  readonly credentials?: string;
   /** How `tls://` servers are checked, and what they are shown. */
   readonly tls?: NatsTlsOptions;
   /** Subjects for answers of the server, `_INBOX` by default: give each user its own. */
@@ -53,10 +57,12 @@ const tls = z.strictObject({
 
 const schema = z.strictObject({
   servers: z.array(z.string().min(1).max(1024)).min(1).max(64),
-  name: z.string().regex(/^[A-Za-z0-9_-]{1,96}$/).exactOptional(),
+  name: z.string().regex(/^[A-Za-z0-9:_-]{1,129}$/).exactOptional(),
   user: z.string().min(1).max(256).exactOptional(),
   password: z.string().min(1).max(1024).exactOptional(),
   nkeySeedFile: file.exactOptional(),
+  nkeySeed: z.string().max(256).exactOptional(),
+  credentials: z.string().max(65_536).exactOptional(),
   tls: tls.exactOptional(),
   inboxPrefix: z.string().regex(/^[A-Za-z0-9_-]{1,96}(\.[A-Za-z0-9_-]{1,96}){0,7}$/)
     .default("_INBOX"),
@@ -106,9 +112,9 @@ export function readOptions(options: unknown): NatsSettings {
   if ((data.user === undefined) !== (data.password === undefined)) {
     throw refused("user and password go together");
   }
-  if (data.user !== undefined && data.nkeySeedFile !== undefined) {
-    throw refused("user and nkeySeedFile exclude each other");
-  }
+  const logins = (["user", "nkeySeedFile", "nkeySeed", "credentials"] as const)
+    .filter((login) => data[login] !== undefined);
+  if (logins.length > 1) throw refused(`${logins.join(" and ")} exclude each other`);
   return { ...data, servers };
 }
 

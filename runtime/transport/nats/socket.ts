@@ -1,18 +1,21 @@
+import { concat } from "../pieces.ts";
 import type { ByteStream } from "./dial.ts";
 
-/** The part of `WebSocket` that the NATS client uses. */
+/** The part of `WebSocket` that the NATS client uses, and a way to write past the client. */
 export interface ClientSocket {
   binaryType: BinaryType;
   readonly bufferedAmount: number;
   readonly readyState: number;
-  /** Bytes that were sent and are not with the network yet. */
-  readonly waitingBytes: number;
   onopen: (() => void) | null;
   onmessage: ((event: { readonly data: ArrayBuffer }) => void) | null;
   onerror: ((event: { readonly message: string }) => void) | null;
   onclose: ((event: { readonly wasClean: boolean; readonly reason: string }) => void) | null;
   send(bytes: ArrayBuffer): void;
   close(): void;
+  /** Bytes that are not with the network yet. */
+  readonly waitingBytes: number;
+  /** Writes whole commands, after all that the client does in this turn of the event loop so far. */
+  write(pieces: readonly Uint8Array[]): void;
 }
 
 /** Called once when a socket is no more; the reason is empty if it was closed on this side. */
@@ -34,6 +37,7 @@ export class StreamSocket implements ClientSocket {
   onclose: ClientSocket["onclose"] = null;
   readonly #ended: Ended;
   #stream: ByteStream | null = null;
+  readonly #batch: Uint8Array[] = [];
   #queue: Uint8Array[] = [];
   #waitingBytes = 0;
   #isWriting = false;
@@ -54,10 +58,15 @@ export class StreamSocket implements ClientSocket {
   }
 
   send(bytes: ArrayBuffer): void {
-    if (this.#isClosed) return;
     this.#waitingBytes += bytes.byteLength;
-    this.#queue.push(new Uint8Array(bytes));
-    if (!this.#isWriting) void this.#write();
+    this.#enqueue([new Uint8Array(bytes)]);
+  }
+
+  write(pieces: readonly Uint8Array[]): void {
+    for (const piece of pieces) this.#waitingBytes += piece.byteLength;
+    // The client, too, sends at the end of the turn what it was told to do in it.
+    if (this.#batch.length === 0) queueMicrotask(() => this.#enqueue(this.#batch.splice(0)));
+    this.#batch.push(...pieces);
   }
 
   close(): void {
@@ -77,6 +86,12 @@ export class StreamSocket implements ClientSocket {
     } catch (thrown) {
       this.#end(thrown instanceof Error ? thrown.message : String(thrown));
     }
+  }
+
+  #enqueue(pieces: readonly Uint8Array[]): void {
+    if (this.#isClosed) return;
+    this.#queue.push(...pieces);
+    if (!this.#isWriting) void this.#write();
   }
 
   async #write(): Promise<void> {
@@ -102,15 +117,7 @@ export class StreamSocket implements ClientSocket {
       bytes += piece.byteLength;
       count++;
     }
-    const pieces = this.#queue.splice(0, count);
-    if (count === 1) return pieces[0]!;
-    const together = new Uint8Array(bytes);
-    let at = 0;
-    for (const piece of pieces) {
-      together.set(piece, at);
-      at += piece.byteLength;
-    }
-    return together;
+    return concat(this.#queue.splice(0, count));
   }
 
   #end(reason: string): void {
@@ -129,11 +136,14 @@ export class StreamSocket implements ClientSocket {
   }
 }
 
-/** A real `WebSocket`. */
+/** A real `WebSocket`. Each write is one frame, since it holds back a second one until the first is acknowledged. */
 export function openWebSocket(url: string, ended: Ended): ClientSocket {
   const socket = new WebSocket(url);
-  const client = Object.defineProperty(socket, "waitingBytes", {
-    get: () => socket.bufferedAmount,
+  const client = Object.defineProperties(socket, {
+    waitingBytes: { get: () => socket.bufferedAmount },
+    write: {
+      value: (pieces: readonly Uint8Array[]) => queueMicrotask(() => socket.send(concat(pieces))),
+    },
   }) as unknown as ClientSocket;
   socket.addEventListener("close", ({ reason }) => ended(client, reason));
   return client;

@@ -86,8 +86,8 @@ class TwoLines implements NatsTransport {
     return Math.min(this.#control.maxPayload, this.#bulk.maxPayload);
   }
 
-  publish(subject: string, bytes: Uint8Array): void {
-    this.#lineOf(subject).publish(subject, bytes);
+  publish(subject: string, ...pieces: readonly Uint8Array[]): void {
+    this.#lineOf(subject).publish(subject, pieces);
   }
 
   subscribe(pattern: string, callback: (subject: string, bytes: Uint8Array) => void): () => void {

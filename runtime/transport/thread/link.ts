@@ -1,6 +1,7 @@
 import { ActorError } from "../../errors.ts";
 import type { Movable } from "../../ref.ts";
 import { checkEnvelope, type Envelope, type Link } from "../envelope.ts";
+import type { Loss } from "../loss.ts";
 
 /** One end of the channel between a Worker and the isolate that made it. */
 export interface Port {
@@ -18,20 +19,6 @@ export type Handshake =
   | { readonly handshake: "attach"; readonly node: string; readonly lane: string }
   | { readonly handshake: "attached" }
   | { readonly handshake: "lost"; readonly loss: Loss };
-
-/** Endpoints that are gone: those of a node (`node/`), of a lane (`node/lane/`), or of all (``). */
-export interface Loss {
-  readonly prefix: string;
-  /** Those that are not gone. */
-  readonly except?: string;
-  readonly why: string;
-}
-
-/** Whether an endpoint is among those that are gone. */
-export function isLost({ prefix, except }: Loss, endpoint: string): boolean {
-  const path = `${endpoint}/`;
-  return path.startsWith(prefix) && (except === undefined || !path.startsWith(except));
-}
 
 function isTransferable(buffer: Movable): buffer is Transferable {
   return !(buffer instanceof SharedArrayBuffer);

@@ -1,5 +1,5 @@
 /** The lane between an isolate and its Worker threads. @module */
-export { isLost, PortLink } from "./link.ts";
-export type { Handshake, Loss, Port } from "./link.ts";
+export { PortLink } from "./link.ts";
+export type { Handshake, Port } from "./link.ts";
 export { openThread } from "./thread.ts";
 export type { Thread, ThreadOptions, ThreadWithLink } from "./thread.ts";

@@ -1,13 +1,14 @@
 import { doesNotThrow, throws } from "node:assert/strict";
 import fc from "fast-check";
 import {
-  checkExpertRequest,
   checkGenerateEvent,
   checkGenerateRequest,
+  checkHiddenStates,
+  checkPartitionStep,
   checkReplicaRequest,
   checkSampledToken,
+  checkShardRequest,
   checkStatus,
-  checkStep,
   checkStepResult,
 } from "../../../actors/checks/mod.ts";
 import { createStep } from "../../../kernels/mod.ts";
@@ -52,8 +53,20 @@ const replicaRequest = {
 
 const capacity = { tokens: 4, samples: 2, sequences: 2, sequencePages: 2, history: 8 };
 const step = { ...createStep(capacity), tokens: 1, samples: 1 };
+const partitionStep = (changes: Partial<Record<keyof typeof step, unknown>> = {}) => ({
+  id: "a-1",
+  step: { ...step, ...changes },
+});
 const sampled = { id: 1, logprob: -1, margin: 0, entropy: Infinity };
-const begin = { type: "begin", level: "a", model: "b", path: [], resumed: 0, load: 1 };
+const begin = {
+  type: "begin",
+  level: "a",
+  model: "b",
+  path: [],
+  promptTokens: 5,
+  resumed: 0,
+  load: 1,
+};
 const experts = {
   layer: 0,
   tokens: 1,
@@ -95,15 +108,21 @@ const cases: readonly (readonly [string, (message: unknown) => void, object, Cha
     { sampling: { ...sampling, topP: 0 } },
   ]],
   ["checkSampledToken", checkSampledToken, sampled, [{ id: undefined }, { logprob: NaN }]],
-  ["checkStep", checkStep, step, [
-    { tokens: 5 },
-    { samples: 3 },
-    { ids: new Float32Array(4) },
-    { indices: Int32Array.of(1, 0) },
-    { pages: Int32Array.of(-1, 0, 0, 0) },
+  ["checkPartitionStep", checkPartitionStep, partitionStep(), [
+    { next: 1 },
+    partitionStep({ tokens: 5 }),
+    partitionStep({ samples: 3 }),
+    partitionStep({ tables: 0 }),
+    partitionStep({ ids: new Float32Array(4) }),
+    partitionStep({ indices: Int32Array.of(1, 0) }),
+    partitionStep({ pages: Int32Array.of(-1, 0, 0, 0) }),
+  ]],
+  ["checkHiddenStates", checkHiddenStates, { id: "a-1", hidden: new Float16Array(4) }, [
+    { hidden: new Int32Array(4) },
+    { id: 1 },
   ]],
   ["checkStepResult", checkStepResult, result, [{ sampled: [1] }]],
-  ["checkExpertRequest", checkExpertRequest, experts, [{ x: new Int32Array(4) }, { layer: -1 }]],
+  ["checkShardRequest", checkShardRequest, experts, [{ x: new Int32Array(4) }, { layer: -1 }]],
 ];
 
 for (const [name, check, good, changes] of cases) {

@@ -1,11 +1,10 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { parseConfig } from "../../../actors/config/mod.ts";
 import { createEdge, type Edge } from "../../../actors/edge/mod.ts";
-import type { GenerateEvent, GenerateRequest, RouterProtocol } from "../../../actors/protocol.ts";
+import type { RouterProtocol } from "../../../actors/protocol.ts";
 import {
   ActorError,
   type ActorRef,
-  createLogger,
   createMemoryNetwork,
   createMetrics,
   createSystem,
@@ -14,55 +13,18 @@ import {
   seededRng,
   type System,
 } from "../../../runtime/mod.ts";
-import { chat, createScript, type Json, readChunks, route } from "./support.ts";
+import { CountingRouter, silent, whole, words } from "./routers.ts";
+import { chat, createScript, type Json, readChunks } from "./support.ts";
 
-const words = Array.from({ length: 12 }, (_, n) => ` w${n}`);
-const whole = words.join("");
-const silent = createLogger({ level: "silent" });
-
-/** A router on a node of its own that counts in words, and can go on from any of them. */
+/** A counting router on a node of its own. */
 class Node {
-  readonly requests: GenerateRequest[] = [];
-  /** Called before each word. */
-  before: (n: number) => void | Promise<void> = () => {};
-  load = 1;
+  readonly router = new CountingRouter();
   readonly system: System;
 
-  constructor(readonly name: string, cluster: Cluster) {
-    const { clock, network } = cluster;
+  constructor(readonly name: string, { clock, network }: Cluster) {
     const transport = network.connect(name);
     this.system = createSystem({ node: name, clock, transport, log: silent, graceMs: 0 });
-    this.system.spawn(this.#router(), undefined, { id: "zoo" });
-  }
-
-  #router() {
-    return defineActor<RouterProtocol, null>({
-      kind: "router",
-      start: () => null,
-      receive: {
-        generate: (_, request) => this.#count(request),
-        status: () => ({ ...createScript().status, requests: this.#requests() }),
-      },
-    });
-  }
-
-  #requests() {
-    return { running: this.load, finished: 0, failed: 0 };
-  }
-
-  async *#count(request: GenerateRequest): AsyncGenerator<GenerateEvent> {
-    this.requests.push(request);
-    const resumed = request.resume?.ids.length ?? 0;
-    const begin = { level: "giant", model: "sha256:giant", path: [], resumed, load: this.load };
-    yield { type: "begin", ...begin };
-    for (const [n, text] of words.entries()) {
-      if (n < resumed) continue;
-      await this.before(n);
-      const token = { id: n, token: text, bytes: [], logprob: -n, top: [] };
-      yield { type: "text", text, tokens: [token] };
-    }
-    const usage = { promptTokens: 1, completionTokens: words.length };
-    yield { type: "end", finish: "stop", usage, route };
+    this.system.spawn(this.router.definition, undefined, { id: "zoo" });
   }
 }
 
@@ -138,7 +100,7 @@ Deno.test("a stream goes on without gap or repeat when its router's node is lost
     await using cluster = new Cluster(["a", "b", "c"]);
     const lost = new Set<Node>();
     for (const node of cluster.nodes) {
-      node.before = (n) => {
+      node.router.before = (n) => {
         if (n !== at || lost.size > 1) return;
         lost.add(node);
         cluster.lose(node);
@@ -148,7 +110,7 @@ Deno.test("a stream goes on without gap or repeat when its router's node is lost
     const chunks = await readChunks(response);
     equal(textOf(chunks), whole, `lost at word ${at}`);
     equal(lost.size, 2);
-    const asked = cluster.nodes.flatMap(({ requests }) => requests);
+    const asked = cluster.nodes.flatMap(({ router }) => router.requests);
     equal(asked.length, 3);
     ok(asked.every(({ sampling }) => sampling.seed === asked[0]!.sampling.seed));
     // What was on its way when the node was cut off is lost with it.
@@ -161,7 +123,7 @@ Deno.test("a stream goes on without gap or repeat when its router's node is lost
 Deno.test("what is not streamed goes on as well, every choice by itself", async () => {
   await using cluster = new Cluster(["a", "b"]);
   const [a] = cluster.nodes;
-  a!.before = (n) => n === 5 ? cluster.lose(a!) : undefined;
+  a!.router.before = (n) => n === 5 ? cluster.lose(a!) : undefined;
   const { choices } = await (await cluster.post({ n: 6 })).json();
   deepEqual(choices.map(({ message }: Json) => message.content), Array(6).fill(whole));
 });
@@ -171,7 +133,7 @@ Deno.test("an answer that lost its only router waits for one, and goes on", asyn
   const [a, b] = cluster.nodes;
   cluster.lose(b!);
   let lost = false;
-  a!.before = (n) => {
+  a!.router.before = (n) => {
     if (n !== 4 || lost) return;
     lost = true;
     cluster.lose(a!);
@@ -183,13 +145,13 @@ Deno.test("an answer that lost its only router waits for one, and goes on", asyn
   cluster.join(fresh);
   await cluster.clock.advance(1000);
   equal((await (await response).json()).choices[0].message.content, whole);
-  ok(fresh.requests[0]!.resume!.ids.length > 0);
+  ok(fresh.router.requests[0]!.resume!.ids.length > 0);
 });
 
 Deno.test("an answer that finds no router again fails after a while with 503", async () => {
   await using cluster = new Cluster(["a"]);
   const [a] = cluster.nodes;
-  a!.before = (n) => n === 4 ? cluster.lose(a!) : undefined;
+  a!.router.before = (n) => n === 4 ? cluster.lose(a!) : undefined;
   const response = cluster.post();
   await cluster.clock.advance(20_000);
   equal((await response).status, 503);
@@ -204,7 +166,14 @@ Deno.test("a router that would begin anew is left for another", async () => {
     start: () => null,
     receive: {
       async *generate() {
-        const begin = { level: "giant", model: "sha256:giant", path: [], resumed: 0, load: 0 };
+        const begin = {
+          level: "giant",
+          model: "sha256:giant",
+          path: [],
+          promptTokens: 5,
+          resumed: 0,
+          load: 0,
+        };
         yield await Promise.resolve({ type: "begin", ...begin } as const);
         yield { type: "text", text: "from the start", tokens: [] };
       },
@@ -213,7 +182,7 @@ Deno.test("a router that would begin anew is left for another", async () => {
   });
   let lost = false;
   for (const node of cluster.nodes) {
-    node.before = async (n) => {
+    node.router.before = async (n) => {
       if (n !== 3 || lost) return;
       lost = true;
       const old = cluster.nodes.find((other) => other !== node)!;
@@ -228,15 +197,15 @@ Deno.test("a router that would begin anew is left for another", async () => {
 Deno.test("the least loaded router is asked, by what each said last", async () => {
   await using cluster = new Cluster(["a", "b", "c"]);
   const [a, b, c] = cluster.nodes;
-  [a!.load, b!.load, c!.load] = [7, 2, 9];
+  [a!.router.load, b!.router.load, c!.router.load] = [7, 2, 9];
   await cluster.edge.fetch(new Request("http://127.0.0.1/readyz"));
   await cluster.post();
-  deepEqual(cluster.nodes.map(({ requests }) => requests.length), [0, 1, 0]);
+  deepEqual(cluster.nodes.map(({ router }) => router.requests.length), [0, 1, 0]);
   const held = Promise.withResolvers<void>();
-  b!.before = () => held.promise;
+  b!.router.before = () => held.promise;
   const running = Array.from({ length: 9 }, () => cluster.post());
   await cluster.clock.settle();
-  const counts = cluster.nodes.map(({ requests }) => requests.length);
+  const counts = cluster.nodes.map(({ router }) => router.requests.length);
   ok(counts[1]! > counts[0]! && counts[0]! > counts[2]!, counts.join());
   held.resolve();
   await Promise.all(running);
@@ -248,11 +217,11 @@ Deno.test("a router that refuses is left for another, and all refusals together 
   const refuse = () => {
     throw new ActorError("Overloaded", "x", { retryAfterMs: 2000 });
   };
-  a!.before = refuse;
+  a!.router.before = refuse;
   const answers = await Promise.all(Array.from({ length: 4 }, () => cluster.post()));
   deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200]);
-  equal(b!.requests.length, 4);
-  b!.before = refuse;
+  equal(b!.router.requests.length, 4);
+  b!.router.before = refuse;
   // An answer that has begun is patient with refusals.
   const refused = cluster.post();
   await cluster.clock.advance(20_000);

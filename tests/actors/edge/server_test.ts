@@ -96,7 +96,7 @@ Deno.test("the openai client throws its own errors", async () => {
   });
   await withServer(async ({ client }) => {
     await rejects(Array.fromAsync(client.models.list()), OpenAI.AuthenticationError);
-  }, { keys: new KeyRing(["sk-b"]) });
+  }, { keys: KeyRing.ofPlain(["sk-b"]) });
 });
 
 Deno.test("an abort of the openai client reaches the router", () =>

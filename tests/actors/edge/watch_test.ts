@@ -84,10 +84,28 @@ Deno.test("/metrics counts requests, tokens, escalations and times", () =>
       'tandem_time_per_output_token_seconds_count{model="zoo"} 1',
       'tandem_request_seconds_count{model="zoo"} 1',
       "tandem_requests_in_flight 1",
+      'tandem_family_ready{family="zoo"} 1',
+      'tandem_family_requests{family="zoo"} 1',
+      'tandem_replica_up{family="zoo",level="giant",replica="n/main/replica/a"} 1',
+      'tandem_replica_running{family="zoo",level="giant",replica="n/main/replica/a"} 1',
+      'tandem_replica_waiting{family="zoo",level="giant",replica="n/main/replica/a"} 0',
+      'tandem_replica_pages_used{family="zoo",level="giant",replica="n/main/replica/a"} 1',
+      'tandem_replica_pages_total{family="zoo",level="giant",replica="n/main/replica/a"} 4',
     ];
     for (const line of lines) ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
     ok(!text.includes("made-up"));
     await held.body?.cancel();
+  }));
+
+Deno.test("/metrics forgets replicas that are no more, and shows a family that does not answer", () =>
+  withEdge(async ({ get, script }) => {
+    ok((await (await get("/metrics")).text()).includes("tandem_replica_up{"));
+    script.status = { ...script.status, levels: [] };
+    ok(!(await (await get("/metrics")).text()).includes("tandem_replica_up{"));
+    script.onStatus = () => {
+      throw new ActorError("Overloaded", "x");
+    };
+    ok((await (await get("/metrics")).text()).includes('tandem_family_ready{family="zoo"} 0'));
   }));
 
 Deno.test("/status tells the page what it shows", () =>

@@ -165,32 +165,100 @@ sharedTest(
   },
 );
 
-Deno.test("Scheduler loses or doubles no page and mixes up no texts in 100,000 random steps", () => {
-  const random = randomIntegers(20);
-  const scheduler = new Scheduler(limits);
-  const shadow = new ShadowCache();
-  const live: Sequence[] = [];
-  let finished = 0;
-  for (let step = 0; step < 100_000; step++) {
-    if (random(4) === 0 && scheduler.waiting < 8) {
-      const next = sequence(`${step}`, 1 + random(30), 1 + random(17), random(6));
-      live.push(next);
-      scheduler.submit(next);
-    }
-    if (random(50) === 0 && live.length > 0) live[random(live.length)]!.cancelled = true;
-    const chunks = scheduler.plan();
-    assert(chunks.reduce((sum, { count }) => sum + count, 0) <= limits.tokens);
-    for (const chunk of chunks) shadow.compute(chunk);
-    finished += compute(scheduler, chunks).length;
-    if (live.length > 64) live.splice(0, 32);
-    scheduler.checkIntegrity();
-  }
-  assert(finished > 1000, `finished ${finished}`);
-  assert(scheduler.preemptions > 100, `preempted ${scheduler.preemptions}`);
-  assert(scheduler.pool.shared > 1000, `shared ${scheduler.pool.shared}`);
-  for (const sequence of scheduler.running) sequence.cancelled = true;
-  while (scheduler.running.length + scheduler.waiting > 0) {
-    compute(scheduler, scheduler.plan());
-  }
-  assert.deepEqual(scheduler.pool.used, 0);
+Deno.test("Scheduler gives micro-batches even shares of decodes and of prefills", () => {
+  const scheduler = new Scheduler({ ...limits, pages: 40, sequences: 8, microBatches: 2 });
+  for (const id of ["a", "b", "c"]) scheduler.submit(sequence(id, 2, 20));
+  const first = scheduler.plan();
+  assert.equal(describe(first), "a:2 b:2");
+  const second = scheduler.plan();
+  assert.equal(describe(second), "c:2");
+  assert.deepEqual(scheduler.plan(), [], "all are in flight");
+  compute(scheduler, first);
+  scheduler.submit(sequence("d", 9, 20));
+  scheduler.submit(sequence("e", 9, 20));
+  assert.equal(describe(scheduler.plan()), "a:1 b:1 d:9");
+  compute(scheduler, second);
+  assert.equal(describe(scheduler.plan()), "c:1 e:9");
 });
+
+Deno.test("Scheduler leaves the pages of a sequence in flight alone", () => {
+  const scheduler = new Scheduler({ ...limits, pages: 5, microBatches: 2 });
+  scheduler.submit(sequence("old", 7, 20));
+  const cancelled = sequence("young", 3, 20);
+  scheduler.submit(cancelled);
+  const [old, young] = [scheduler.plan(), scheduler.plan()];
+  compute(scheduler, old);
+  for (let length = 8; length < 17; length++) compute(scheduler, scheduler.plan());
+  assert.deepEqual(scheduler.plan(), [], "old waits for a page of young");
+  cancelled.cancelled = true;
+  assert.deepEqual(scheduler.plan(), []);
+  assert.equal(scheduler.pool.used, 5);
+  compute(scheduler, young);
+  assert.equal(describe(scheduler.plan()), "old:1");
+  scheduler.checkIntegrity();
+});
+
+Deno.test("Scheduler evicts all that is not in flight", () => {
+  const scheduler = new Scheduler({ ...limits, sequences: 2, microBatches: 2 });
+  for (const id of ["a", "b", "c"]) scheduler.submit(sequence(id, 2));
+  const [a, b] = [scheduler.plan(), scheduler.plan()];
+  compute(scheduler, b);
+  assert.deepEqual(scheduler.evict().map((s) => s.request.id), ["b", "c"]);
+  compute(scheduler, a);
+  assert.deepEqual(scheduler.evict().map((s) => s.request.id), ["a"]);
+  assert.equal(scheduler.pool.used, 0);
+});
+
+/** A plan on its way; devices read and write its pages at some time before it is back. */
+interface Flight {
+  readonly chunks: readonly Chunk[];
+  computed: boolean;
+}
+
+for (const microBatches of [1, 2, 3]) {
+  const name = `Scheduler of ${microBatches} micro-batches keeps pages, tokens and texts apart`;
+  Deno.test(`${name} in 60,000 random steps`, () => {
+    const random = randomIntegers(20 + microBatches);
+    const scheduler = new Scheduler({ ...limits, microBatches });
+    const shadow = new ShadowCache();
+    const flights: Flight[] = [];
+    const live: Sequence[] = [];
+    let finished = 0;
+    const land = () => {
+      const [{ chunks, computed }] = flights.splice(random(flights.length), 1) as [Flight];
+      if (!computed) { for (const chunk of chunks) shadow.compute(chunk); }
+      for (const sequence of compute(scheduler, chunks)) {
+        const { promptLength, maxTokens } = sequence.request;
+        assert.equal(sequence.length, Math.min(promptLength + maxTokens, 48));
+        finished++;
+      }
+    };
+    for (let step = 0; step < 60_000; step++) {
+      if (random(4) === 0 && scheduler.waiting < 8) {
+        const next = sequence(`${step}`, 1 + random(30), 1 + random(17), random(6));
+        live.push(next);
+        scheduler.submit(next);
+      }
+      if (random(50) === 0 && live.length > 0) live[random(live.length)]!.cancelled = true;
+      if (flights.length === microBatches || (flights.length > 0 && random(2) === 0)) land();
+      const away = new Set(flights.flatMap(({ chunks }) => chunks.map((chunk) => chunk.sequence)));
+      const chunks = scheduler.plan();
+      assert(chunks.reduce((sum, { count }) => sum + count, 0) <= limits.tokens);
+      assert(chunks.every(({ sequence }) => !away.has(sequence)), "no sequence flies twice");
+      const computed = random(2) === 0;
+      if (computed) { for (const chunk of chunks) shadow.compute(chunk); }
+      if (chunks.length > 0) flights.push({ chunks, computed });
+      if (live.length > 64) live.splice(0, 32);
+      scheduler.checkIntegrity();
+    }
+    assert(finished > 1000, `finished ${finished}`);
+    assert(scheduler.preemptions > 100, `preempted ${scheduler.preemptions}`);
+    assert(scheduler.pool.shared > 1000, `shared ${scheduler.pool.shared}`);
+    for (const sequence of scheduler.running) sequence.cancelled = true;
+    while (flights.length > 0) land();
+    while (scheduler.running.length + scheduler.waiting > 0) {
+      compute(scheduler, scheduler.plan());
+    }
+    assert.deepEqual(scheduler.pool.used, 0);
+  });
+}

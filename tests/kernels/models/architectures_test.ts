@@ -2,8 +2,6 @@ import assert from "node:assert/strict";
 import type { Backend } from "../../../kernels/backend.ts";
 import { openModelFolder } from "../../../kernels/formats/mod.ts";
 import {
-  type ExpertRequest,
-  ExpertShard,
   ModelPartition,
   type ModelSpec,
   parseModelSpec,
@@ -15,6 +13,7 @@ import { type ModelCase, modelCases } from "./architectures.ts";
 import { testedBackends } from "./backends.ts";
 import { randomCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { oracleLogits } from "./oracle.ts";
+import { shardedExperts } from "./sharding.ts";
 import { greedyStep, runStep, type Token } from "./stepping.ts";
 
 /** The largest difference to the float64 oracle, relative to its largest logit; 1.7e-6 was measured. */
@@ -86,10 +85,13 @@ async function checkModel(
     return check([partition], chunks(interleave(a, b), 9), F16_TOLERANCE);
   });
   if (!spec.mixture) return;
-  await t.step("with experts in shards", () => {
+  await t.step("with experts in shards", async () => {
     const partition = load(backend, spec, folder, {
       localExperts: { first: 1, count: 2 },
-      remoteExperts: shardedExperts(backend, spec, folder),
+      remoteExperts: await shardedExperts(() => backend, spec, folder.weights, capacity.tokens, [
+        [0],
+        Array.from({ length: spec.mixture!.experts - 3 }, (_, i) => spec.mixture!.experts - 1 - i),
+      ]),
     });
     return check([partition], chunks(a, 11));
   });
@@ -128,25 +130,6 @@ function load(
 ): ModelPartition {
   const layers = { first: 0, count: spec.layers };
   return ModelPartition.load(backend, spec, folder.weights, { ...base, layers, ...options });
-}
-
-/** Expert 0 in one shard, those from 3 on in another. */
-function shardedExperts(backend: Backend, spec: ModelSpec, folder: Folder) {
-  const shards = [{ first: 0, count: 1 }, { first: 3, count: spec.mixture!.experts - 3 }].map(
-    (experts) =>
-      new ExpertShard(backend, spec, folder.weights, {
-        layers: { first: 0, count: spec.layers },
-        experts,
-        tokens: capacity.tokens,
-      }),
-  );
-  return async (request: ExpertRequest) => {
-    const total = new Float32Array(request.x.length);
-    for (const shard of shards) {
-      (await shard.apply(request)).forEach((value, i) => total[i]! += value);
-    }
-    return total;
-  };
 }
 
 function drawIds(length: number, { config }: ModelCase, seed: number): number[] {

@@ -6,6 +6,7 @@ import {
 } from "../../../kernels/formats/mod.ts";
 import {
   checkpointBytes,
+  type ExpertHolding,
   ExpertShard,
   ModelPartition,
   parseModelSpec,
@@ -110,7 +111,7 @@ Deno.test("ModelPartition.load() refuses layers and experts that are not there",
     }
     const localExperts = { first: 3, count: 3 };
     const remoteExperts = () => Promise.resolve(new Float32Array(0));
-    assertRefused(() => open({ localExperts, remoteExperts }), "InvalidArgument", "3+3");
+    assertRefused(() => open({ localExperts, remoteExperts }), "InvalidArgument", "outside 0-4: 5");
     assertRefused(
       () => open({ localExperts: { first: 0, count: 1 } }),
       "InvalidArgument",
@@ -152,7 +153,8 @@ Deno.test("ModelPartition.step() refuses what passes its capacity or lacks its i
 Deno.test("ExpertShard refuses dense models, strange layers and arrays that do not fit", () =>
   withModel((tensor) => [tensor], async (_, folder) => {
     const spec = parseModelSpec(folder.config);
-    const options = { layers: { first: 1, count: 1 }, experts: { first: 0, count: 2 }, tokens: 2 };
+    const holding = { layers: { first: 1, count: 1 }, experts: [2, 0] };
+    const options = { holds: [holding], tokens: 2 };
     const shard = new ExpertShard(createReferenceBackend(), spec, folder.weights, options);
     const request = {
       layer: 1,
@@ -166,6 +168,11 @@ Deno.test("ExpertShard refuses dense models, strange layers and arrays that do n
       () => new ExpertShard(createReferenceBackend(), dense, folder.weights, options),
       /without experts/,
     );
+    const open = (holds: readonly ExpertHolding[]) =>
+      new ExpertShard(createReferenceBackend(), spec, folder.weights, { holds, tokens: 2 });
+    assert.throws(() => open([holding, holding]), /two lists of experts of layer: 1$/);
+    assert.throws(() => open([{ ...holding, experts: [1, 99] }]), /experts outside 0-\d+: 99$/);
+    assert.throws(() => open([{ ...holding, experts: [] }]), /experts outside 0-\d+: none$/);
     assert.equal((await shard.apply(request)).length, 48);
     await assert.rejects(shard.apply({ ...request, layer: 0 }), /experts of layer: 0$/);
     await assert.rejects(shard.apply({ ...request, tokens: 3 }), /over 2: 3$/);

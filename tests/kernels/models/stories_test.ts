@@ -2,8 +2,6 @@ import assert from "node:assert/strict";
 import type { Backend } from "../../../kernels/backend.ts";
 import { openModelFolder } from "../../../kernels/formats/mod.ts";
 import {
-  type ExpertRequest,
-  ExpertShard,
   ModelPartition,
   parseModelSpec,
   type PartitionOptions,
@@ -11,6 +9,7 @@ import {
 import { sharedTest } from "../../support/shared.ts";
 import { testedBackends } from "./backends.ts";
 import { greedy, greedyBatch, placement } from "./greedy.ts";
+import { shardedExperts } from "./sharding.ts";
 
 /** Ids that are reproduced: all, or a prefix where the backend's tests run again on a slow driver. */
 const length = Deno.env.has("TANDEM_TEST_ADAPTER") ? 64 : undefined;
@@ -76,14 +75,7 @@ for (const { name, with: withBackends } of testedBackends) {
     (dir) =>
       withBackends(async (create) => {
         const { prompt, ids } = expected(dir);
-        const shards = [
-          loadShard(await create(), dir, { first: 1, count: 2 }),
-          loadShard(await create(), dir, { first: 3, count: 1 }),
-        ];
-        const remoteExperts = async (request: ExpertRequest) => {
-          const sums = await Promise.all(shards.map((shard) => shard.apply(request)));
-          return sums[0]!.map((value, i) => value + sums[1]![i]!);
-        };
+        const remoteExperts = await loadShards(create, dir, [[2, 1], [3]]);
         const local = { localExperts: { first: 0, count: 1 }, remoteExperts };
         const partition = load(await create(), dir, local);
         assert.deepEqual(await greedy([partition], prompt, 60), ids.slice(0, 60));
@@ -111,13 +103,15 @@ function load(backend: Backend, dir: string, options: Partial<PartitionOptions> 
   }
 }
 
-function loadShard(backend: Backend, dir: string, experts: { first: number; count: number }) {
+async function loadShards(
+  create: () => Promise<Backend>,
+  dir: string,
+  held: readonly (readonly number[])[],
+) {
   const folder = openModelFolder(dir);
   const spec = parseModelSpec(folder.config);
-  const layers = { first: 0, count: spec.layers };
-  const { tokens } = placement.capacity;
   try {
-    return new ExpertShard(backend, spec, folder.weights, { layers, experts, tokens });
+    return await shardedExperts(create, spec, folder.weights, placement.capacity.tokens, held);
   } finally {
     folder.close();
   }

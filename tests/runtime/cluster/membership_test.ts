@@ -190,9 +190,9 @@ Deno.test("hostile announcements are dead letters and nothing more", async () =>
     { ...good, offers: Array(5000).fill({ name: "x", address: "m/main/x/x" }) },
     { ...good, facts: new Uint8Array(300_000) },
   ];
-  for (const value of bad) mallory.publish("tandem-cluster.m", encode(value));
+  for (const value of bad) mallory.publish("tandem-cluster._.m", encode(value));
   await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 64 }), async (bytes) => {
-    mallory.publish("tandem-cluster.m", bytes);
+    mallory.publish("tandem-cluster._.m", bytes);
     await null;
   }));
   await cluster.clock.settle();
@@ -209,7 +209,7 @@ Deno.test("an announcement with fields of a newer build is understood", async ()
     return `${incarnation}:0`;
   };
   newer.publish(
-    "tandem-cluster.n",
+    "tandem-cluster._.n",
     encode({
       node: "n",
       incarnation: 1,

@@ -1,12 +1,15 @@
 import {
   type ActorRef,
+  connectNats,
   createLogger,
   createMemoryNetwork,
   createSystem,
   seededRng,
   type System,
   systemClock,
+  type Transport,
 } from "../../../runtime/mod.ts";
+import { startNats } from "../../support/nats.ts";
 import { Probe, type ProbeProtocol } from "./probe.ts";
 
 /** A lane between a system that asks and a place where probes live. */
@@ -18,10 +21,11 @@ export interface Lane extends AsyncDisposable {
 }
 
 /** The lanes that the contract suite runs over. */
-export const lanes: Readonly<Record<string, () => Lane>> = {
+export const lanes: Readonly<Record<string, () => Lane | Promise<Lane>>> = {
   "same isolate": openLocal,
   "thread": openThread,
   "memory transport": openMemory,
+  "NATS": openNats,
 };
 
 /** A log that says nothing: tests crash actors on purpose. */
@@ -52,10 +56,28 @@ function openThread(): Lane {
 
 function openMemory(): Lane {
   const network = createMemoryNetwork({ clock: systemClock(), rng: seededRng(1) });
-  const join = (node: string) =>
-    createSystem({ node, transport: network.connect(node), kinds: [Probe], log: silent });
-  const system = join("a");
-  const other = join("b");
+  return between(network.connect("a"), network.connect("b"));
+}
+
+async function openNats(): Promise<Lane> {
+  const server = await startNats();
+  const connect = () => connectNats({ servers: [server.url] });
+  const [here, there] = [await connect(), await connect()];
+  const lane = between(here, there);
+  await there.flush();
+  return {
+    ...lane,
+    async [Symbol.asyncDispose]() {
+      await lane[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function between(here: Transport, there: Transport): Lane {
+  const join = (node: string, transport: Transport) =>
+    createSystem({ node, transport, kinds: [Probe], log: silent });
+  const [system, other] = [join("a", here), join("b", there)];
   return {
     system,
     spawn: (id) => system.spawnOn("b/main", "probe", undefined, id === undefined ? {} : { id }),

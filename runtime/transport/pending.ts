@@ -1,0 +1,53 @@
+import type { AnswerEnvelope, Envelope } from "./envelope.ts";
+import { endpointOf } from "./envelope.ts";
+
+/** What asks for an answer. */
+export type RequestEnvelope = Extract<Envelope, { readonly type: "ask" | "stream" | "watch" }>;
+
+interface Entry {
+  readonly request: RequestEnvelope;
+  /** The number of the packet, or of the first of its parts. */
+  readonly sequence: number;
+}
+
+/** The requests to one node that have no answer yet, and when they were sent. */
+export class PendingRequests {
+  readonly #entries = new Map<string, Entry>();
+
+  get isEmpty(): boolean {
+    return this.#entries.size === 0;
+  }
+
+  /** Notes what was sent. */
+  sent(envelope: Envelope, sequence: number): void {
+    const { type } = envelope;
+    if (type !== "ask" && type !== "stream" && type !== "watch") return;
+    this.#entries.set(`${envelope.from}#${envelope.id}`, { request: envelope, sequence });
+  }
+
+  /** Notes an answer that is the last one. */
+  answered({ to, id, type }: AnswerEnvelope): void {
+    if (type !== "item") this.#entries.delete(`${to}#${id}`);
+  }
+
+  /** Notes that nobody waits any more. */
+  cancelled(from: string, id: number): void {
+    this.#entries.delete(`${from}#${id}`);
+  }
+
+  /** Forgets what was sent before a number, with the answers that tell so. */
+  *lostBefore(sequence: number, why: string): Generator<AnswerEnvelope> {
+    for (const [key, { request, sequence: sent }] of [...this.#entries]) {
+      if (sent >= sequence) continue;
+      this.#entries.delete(key);
+      yield answerTo(request, why);
+    }
+  }
+}
+
+function answerTo({ type, to, from, id }: RequestEnvelope, why: string): AnswerEnvelope {
+  const head = { to: from, from: endpointOf(to), id } as const;
+  if (type === "watch") return { type: "down", ...head, reason: { type: "Lost", message: why } };
+  const error = { code: "Terminated", message: why, retryable: false } as const;
+  return { type: "fail", ...head, error };
+}
