@@ -9,11 +9,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var b = a + 1.0;
   var c = a + 2.0;
   var d = a + 3.0;
-  for (var i = 0u; i < ROUNDS; i++) {
+  // Unrolled, since counting and bounding a loop takes instructions too.
+  for (var i = 0u; i < ROUNDS; i += 16) {
+#for I 0 16
     a = fma(a, factor, step);
     b = fma(b, factor, step);
     c = fma(c, factor, step);
     d = fma(d, factor, step);
+#endfor
   }
   let sum = dot(a + b, c + d);
   // Never so, which no compiler can know.
