@@ -43,7 +43,7 @@ export interface WebGpuCounters {
   readbacks: number;
   /** Kernels started. */
   dispatches: number;
-  /** Milliseconds spent waiting for results. */
+  /** Milliseconds from submits to their results, in which the device computes. */
   waitMs: number;
 }
 
@@ -186,8 +186,8 @@ class DeviceBackend implements WebGpuBackend, Arena {
     await faults.check();
     this.#last = undefined;
     const bytes = this.#submit(program, counts, staging);
-    await faults.check();
-    if (bytes > 0) await this.#wait(bytes);
+    if (bytes > 0) await this.#wait(bytes, () => program.prepare(staging));
+    else await faults.check();
     this.#last = program;
   }
 
@@ -248,19 +248,20 @@ class DeviceBackend implements WebGpuBackend, Arena {
     this.#counts[1] = counts.samples;
     return this.#gpu.faults.guard(`run ${program.label}`, () => {
       device.queue.writeBuffer(this.#uniform, 0, this.#counts);
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      counters.dispatches += program.encode(pass, counts);
-      pass.end();
-      const bytes = staging ? program.copyOutputs(encoder, staging, counts) : 0;
-      device.queue.submit([encoder.finish()]);
+      const { commands, dispatches, bytes } = program.encode(counts, staging);
+      device.queue.submit([commands]);
       counters.submits++;
+      counters.dispatches += dispatches;
       return bytes;
     });
   }
 
-  async #wait(bytes: number): Promise<void> {
+  /** Waits for what was submitted; `meanwhile` is done while the device computes. */
+  async #wait(bytes: number, meanwhile: () => void = () => {}): Promise<void> {
     const started = performance.now();
+    const { faults } = this.#gpu;
+    faults.guard("encode ahead", meanwhile);
+    await faults.check();
     await this.#readback.fetch(bytes);
     this.counters.readbacks++;
     this.counters.waitMs += performance.now() - started;
@@ -280,7 +281,6 @@ class DeviceBackend implements WebGpuBackend, Arena {
       this.device.queue.submit([encoder.finish()]);
     });
     this.counters.submits++;
-    await faults.check();
     await this.#wait(bytes);
     return 0;
   }

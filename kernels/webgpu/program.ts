@@ -4,11 +4,22 @@ import type { Dispatch, Grid } from "./dispatch.ts";
 import type { Pipelines } from "./pipelines.ts";
 import type { DeviceTensor } from "./tensor.ts";
 
-/** A dispatch with what it binds. */
+/** A dispatch with what it binds, and its workgroups in the last run. */
 interface Step {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly dispatch: Dispatch;
+  readonly grid: Grid;
+}
+
+/** The commands of one run. */
+export interface Encoded {
+  readonly commands: GPUCommandBuffer;
+  readonly dispatches: number;
+  /** Where it copies outputs to. */
+  readonly staging: GPUBuffer | undefined;
+  /** How many bytes of them. */
+  readonly bytes: number;
 }
 
 /** A dispatch with something to do in a run. */
@@ -20,6 +31,8 @@ export interface LiveDispatch {
 /** A tensor whose live rows the host reads after each run, and where the last run left them. */
 export interface Output {
   readonly tensor: DeviceTensor;
+  /** Its rows that were live in the last run. */
+  live: number;
   /** First byte in the staging buffer. */
   offset: number;
   /** Bytes there; 0 = not up to date. */
@@ -48,7 +61,9 @@ export class DeviceProgram implements Program {
   /** Weights that the first run has to arrange. */
   unarranged: readonly DeviceTensor[];
   readonly #steps: readonly Step[];
-  readonly #grid: Grid = new Uint32Array(3);
+  readonly #device: GPUDevice;
+  #ready: Encoded | undefined;
+  #isRepeated = false;
 
   constructor(
     { label, length, capacity, dispatches, weights = [], outputs = [] }: ProgramParts,
@@ -59,9 +74,10 @@ export class DeviceProgram implements Program {
     this.label = label;
     this.length = length;
     this.capacity = capacity;
-    this.outputs = outputs.map((tensor) => ({ tensor, offset: 0, bytes: 0 }));
+    this.outputs = outputs.map((tensor) => ({ tensor, live: 0, offset: 0, bytes: 0 }));
     this.outputBytes = outputs.reduce((sum, { byteLength }) => sum + byteLength, 0);
     this.unarranged = [...weights];
+    this.#device = device;
     this.#steps = dispatches.map((dispatch) => {
       const { pipeline, layout } = pipelines.get(dispatch);
       const group = device.createBindGroup({
@@ -75,61 +91,36 @@ export class DeviceProgram implements Program {
           })),
         ],
       });
-      return { pipeline, group, dispatch };
+      return { pipeline, group, dispatch, grid: new Uint32Array(3) };
     });
   }
 
-  /** Encodes all dispatches that have something to do; how many. Allocates nothing. */
-  encode(pass: GPUComputePassEncoder, counts: Counts): number {
-    let encoded = 0;
-    let current: GPUComputePipeline | undefined;
-    for (const step of this.#steps) {
-      if (!this.#isLive(step, counts)) continue;
-      if (step.pipeline !== current) pass.setPipeline(current = step.pipeline);
-      this.#dispatch(pass, step);
-      encoded++;
-    }
-    return encoded;
+  /** The commands of a run; those made by {@link prepare} if they fit. Allocates nothing for a dispatch. */
+  encode(counts: Counts, staging?: GPUBuffer): Encoded {
+    this.#isRepeated = this.#layOut(counts);
+    const ready = this.#isRepeated && this.#ready?.staging === staging ? this.#ready : undefined;
+    this.#ready = undefined;
+    return ready ?? this.#encode(staging);
+  }
+
+  /**
+   * Encodes the next run while the device computes this one, if it is like the one before it, as decodes are. What
+   * differs between such runs lies in buffers.
+   */
+  prepare(staging?: GPUBuffer): void {
+    if (this.#isRepeated) this.#ready = this.#encode(staging);
   }
 
   /** The dispatches that have something to do, each with a way to encode it alone. */
   live(counts: Counts): LiveDispatch[] {
-    return this.#steps.filter((step) => this.#isLive(step, counts)).map((step) => ({
+    this.#layOut(counts);
+    return this.#steps.filter(isLive).map((step) => ({
       dispatch: step.dispatch,
       encode: (pass) => {
-        step.dispatch.grid(counts, this.#grid);
         pass.setPipeline(step.pipeline);
-        this.#dispatch(pass, step);
+        dispatch(pass, step);
       },
     }));
-  }
-
-  /** Sets the grid of a dispatch; whether it has workgroups. */
-  #isLive({ dispatch }: Step, counts: Counts): boolean {
-    const grid = this.#grid;
-    dispatch.grid(counts, grid);
-    return grid[0]! > 0 && grid[1]! > 0 && grid[2]! > 0;
-  }
-
-  #dispatch(pass: GPUComputePassEncoder, { group }: Step): void {
-    const grid = this.#grid;
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(grid[0]!, grid[1], grid[2]);
-  }
-
-  /** Copies the live rows of all outputs to `staging`; how many bytes. */
-  copyOutputs(encoder: GPUCommandEncoder, staging: GPUBuffer, counts: Counts): number {
-    let offset = 0;
-    for (const output of this.outputs) {
-      const { tensor } = output;
-      const live = tensor.rows ? counts[tensor.rows] : tensor.shape[0]!;
-      output.offset = offset;
-      output.bytes = live * tensor.width * 4;
-      if (output.bytes === 0) continue;
-      encoder.copyBufferToBuffer(tensor.shards[0]!.buffer, 0, staging, offset, output.bytes);
-      offset += output.bytes;
-    }
-    return offset;
   }
 
   /** Where the last run left the first bytes of a tensor; undefined when it did not bring so many. */
@@ -141,4 +132,60 @@ export class DeviceProgram implements Program {
   forget(tensor: DeviceTensor): void {
     for (const output of this.outputs) if (output.tensor === tensor) output.bytes = 0;
   }
+
+  /** Sets the grids and the places of outputs for a run; whether all are those of the last run. */
+  #layOut(counts: Counts): boolean {
+    let isSame = true;
+    for (const { dispatch, grid } of this.#steps) {
+      const x = grid[0], y = grid[1], z = grid[2];
+      dispatch.grid(counts, grid);
+      isSame &&= grid[0] === x && grid[1] === y && grid[2] === z;
+    }
+    let offset = 0;
+    for (const output of this.outputs) {
+      const { tensor, live } = output;
+      output.live = tensor.rows ? counts[tensor.rows] : tensor.shape[0]!;
+      isSame &&= live === output.live;
+      output.offset = offset;
+      output.bytes = output.live * tensor.width * 4;
+      offset += output.bytes;
+    }
+    return isSame;
+  }
+
+  #encode(staging: GPUBuffer | undefined): Encoded {
+    const encoder = this.#device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    let dispatches = 0;
+    let current: GPUComputePipeline | undefined;
+    for (const step of this.#steps) {
+      if (!isLive(step)) continue;
+      if (step.pipeline !== current) pass.setPipeline(current = step.pipeline);
+      dispatch(pass, step);
+      dispatches++;
+    }
+    pass.end();
+    const bytes = staging ? this.#copyOutputs(encoder, staging) : 0;
+    return { commands: encoder.finish(), dispatches, staging, bytes };
+  }
+
+  #copyOutputs(encoder: GPUCommandEncoder, staging: GPUBuffer): number {
+    let bytes = 0;
+    for (const { tensor, live, offset } of this.outputs) {
+      const length = live * tensor.width * 4;
+      if (length === 0) continue;
+      encoder.copyBufferToBuffer(tensor.shards[0]!.buffer, 0, staging, offset, length);
+      bytes += length;
+    }
+    return bytes;
+  }
+}
+
+function isLive({ grid }: Step): boolean {
+  return grid[0]! > 0 && grid[1]! > 0 && grid[2]! > 0;
+}
+
+function dispatch(pass: GPUComputePassEncoder, { group, grid }: Step): void {
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(grid[0]!, grid[1], grid[2]);
 }

@@ -52,6 +52,27 @@ gpuTest("read() sees what was written or run after the outputs were brought", as
   assertSame(await floats(backend, x, 8), [16, 16, 16, 72, 8, 8, 8, 8], "more than was live");
 });
 
+gpuTest("run() computes anew when its commands were made ahead", async (backend) => {
+  const [x, y] = [activation(backend, [8, 4]), activation(backend, [8, 4])];
+  const add = backend.record("add", (r) => r.add(y, x), { outputs: [y] });
+  const both = backend.record("both", (r) => r.add(y, x), { outputs: [y, x] });
+  const large = activation(backend, [8, 2000]);
+  const clear = backend.record("clear", (r) => r.clear(large), { outputs: [large] });
+  let sum = 0;
+  for (const [i, tokens] of [2, 2, 2, 2, 3, 2, 2, 8, 8, 8].entries()) {
+    const counts = { tokens, samples: 0 };
+    sum = tokens === 8 && sum < 100 ? 100 : sum;
+    backend.write(y, new Float32Array(32).fill(sum));
+    backend.write(x, new Float32Array(32).fill(i));
+    await backend.run(i % 4 === 3 ? both : add, counts);
+    sum += i;
+    const length = tokens * 4;
+    assertSame(await floats(backend, y, length), new Float32Array(length).fill(sum), `run ${i}`);
+    // Replaces the staging buffer by a larger one.
+    if (i === 7) await backend.run(clear, counts);
+  }
+});
+
 gpuTest("run() starts nothing for rows that are not live", async (backend) => {
   const [x, y] = [activation(backend, [4, 4]), activation(backend, [4, 4], undefined, "samples")];
   const program = backend.record("both", (r) => {
