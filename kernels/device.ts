@@ -1,7 +1,13 @@
 import type { Backend } from "./backend.ts";
 import { createReferenceBackend } from "./reference/mod.ts";
 import { createWasmBackend, createWasmThreads } from "./wasm/mod.ts";
-import { createWebGpuBackend, type GpuInfo, type GpuOptions, openGpu } from "./webgpu/mod.ts";
+import {
+  createWebGpuBackend,
+  type Gpu,
+  type GpuInfo,
+  type GpuOptions,
+  openGpu,
+} from "./webgpu/mod.ts";
 
 /** The compute devices of this build: WebAssembly threads, a GPU through WebGPU, or plain TypeScript. */
 export type DeviceKind = "cpu" | "gpu" | "reference";
@@ -27,7 +33,7 @@ export async function openDevice(
   threads: number,
   options?: GpuOptions,
 ): Promise<Device> {
-  if (kind === "gpu") return await openGpuDevice(options);
+  if (kind === "gpu") return new GpuDevice(await openGpu(options), options);
   if (kind === "reference") {
     return {
       kind,
@@ -43,12 +49,36 @@ export async function openDevice(
   };
 }
 
-async function openGpuDevice(options?: GpuOptions): Promise<Device> {
-  const gpu = await openGpu(options);
-  return {
-    kind: "gpu",
-    gpu: gpu.info,
-    createBackend: (maxBytes) => Promise.resolve(createWebGpuBackend({ gpu, maxBytes })),
-    close: () => gpu.close(),
-  };
+/** A GPU that is opened again, for the backends that come after, when it was lost. */
+class GpuDevice implements Device {
+  readonly kind = "gpu";
+  readonly #options: GpuOptions | undefined;
+  #open: Gpu;
+  #reopening: Promise<void> | undefined;
+
+  constructor(gpu: Gpu, options?: GpuOptions) {
+    this.#open = gpu;
+    this.#options = options;
+  }
+
+  get gpu(): GpuInfo {
+    return this.#open.info;
+  }
+
+  async createBackend(maxBytes: number): Promise<Backend> {
+    if (this.#open.lost) await (this.#reopening ??= this.#reopen());
+    return createWebGpuBackend({ gpu: this.#open, maxBytes });
+  }
+
+  close(): Promise<void> {
+    return this.#open.close();
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      this.#open = await openGpu(this.#options);
+    } finally {
+      this.#reopening = undefined;
+    }
+  }
 }

@@ -47,6 +47,11 @@ export class Faults {
     if (error) throw error;
   }
 
+  /** Whether the device is known to be lost. */
+  get lost(): boolean {
+    return this.#lost !== undefined;
+  }
+
   /** Throws when the device is known to be lost. */
   checkLost(): void {
     if (this.#lost !== undefined) throw this.lose(this.#lost);

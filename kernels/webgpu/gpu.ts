@@ -46,6 +46,8 @@ export interface Gpu {
   readonly timestamps: boolean;
   /** How results are read back. */
   readonly mapping: Mapping;
+  /** Whether the device is gone: whatever it is asked from now on fails. */
+  readonly lost: boolean;
   /** Gives the device back; close its backends first. */
   close(): Promise<void>;
 }
@@ -109,6 +111,10 @@ export class OpenGpu implements Gpu {
 
   get mapping(): Mapping {
     return this.mapper.mapping;
+  }
+
+  get lost(): boolean {
+    return this.faults.lost;
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { opened } from "../../../kernels/webgpu/gpu.ts";
-import { gpuTest } from "../../support/gpu.ts";
+import { openDevice, type WebGpuBackend } from "../../../kernels/mod.ts";
+import { gpuTest, withAdapter } from "../../support/gpu.ts";
 import { activation, assertRefused, assertSame, floats } from "../contract/values.ts";
 
 gpuTest(
@@ -19,6 +20,27 @@ gpuTest(
     await assertRefused(() => activation(backend, [1, 4]), "DeviceLost", "lost");
   },
 );
+
+if (withAdapter("createBackend() of a lost GPU")) {
+  Deno.test("createBackend() opens a lost GPU again", async () => {
+    const device = await openDevice("gpu", 1);
+    const lost = await device.createBackend(2 ** 20) as WebGpuBackend & { device: GPUDevice };
+    const x = activation(lost, [1, 4]);
+    lost.device.destroy();
+    await assertRefused(async () => await floats(lost, x, 4), "DeviceLost", "lost");
+    const [one, two] = await Promise.all([
+      device.createBackend(2 ** 20),
+      device.createBackend(2 ** 20),
+    ]);
+    const [a, b] = [one, two].map((backend) =>
+      activation(backend, [1, 4], new Float32Array(4).fill(1))
+    );
+    assertSame(await floats(one, a!, 4), [1, 1, 1, 1], "one");
+    assertSame(await floats(two, b!, 4), [1, 1, 1, 1], "two");
+    for (const backend of [lost, one, two]) backend.close();
+    await device.close();
+  });
+}
 
 gpuTest("read() fails with DeviceLost when the device goes away", async (backend, gpu) => {
   const x = activation(backend, [4, 64]);
