@@ -4,7 +4,8 @@ import { checkModel } from "./check.ts";
 import { rounded } from "./kernel_rows.ts";
 import { measureModel, type StepRow } from "./measure.ts";
 import { type GpuModel, models, tinyModels } from "./models.ts";
-import { gpuBenchOptions } from "./options.ts";
+import { gpuBenchOptions, onSoftware } from "./options.ts";
+import { measureUploads, type UploadRow } from "./uploads.ts";
 
 /** Decode and prefill of whole models on a GPU, and every kernel in them. */
 export const bench: Bench = {
@@ -18,6 +19,8 @@ async function run(options: BenchOptions): Promise<BenchReport> {
   const gpu = await openGpu({ provider: chosen.provider });
   const speed = await measureGpu(gpu);
   options.log(describe(gpu, speed));
+  const uploads = await measureUploads(gpu);
+  for (const row of uploads) options.log(describeUpload(row));
   const end = performance.now() + chosen.seconds * 1000;
   const rows: StepRow[] = [];
   const report = (row: StepRow) => {
@@ -26,7 +29,7 @@ async function run(options: BenchOptions): Promise<BenchReport> {
   };
   const bench = {
     ...{ gpu, speed, report },
-    options: gpu.info.software ? { ...chosen, steps: Math.min(chosen.steps, 2) } : chosen,
+    options: gpu.info.software ? onSoftware(chosen) : chosen,
   };
   for (const model of chosen.models ?? (gpu.info.software ? tinyModels : models)) {
     if (performance.now() > end) break;
@@ -42,7 +45,7 @@ async function run(options: BenchOptions): Promise<BenchReport> {
   await gpu.close();
   return {
     table: [header, ...rows.map(cells)],
-    json: { ...summary(rows), adapter: description, speed, rows },
+    json: { ...summary(rows), adapter: description, speed, uploads, rows },
   };
 }
 
@@ -80,6 +83,12 @@ function describe({ info, mapping, subgroups }: Gpu, speed: GpuSpeed): string {
       rounded(readBytesPerSecond / 1e9)
     } ` +
     `GB/s, ${rounded(flopsPerSecond / 1e9)} GFLOP/s, readback ${rounded(readbackMs, 3)} ms`;
+}
+
+function describeUpload(row: UploadRow): string {
+  const { way, chunk_mib, gb_s, upload_ms, compute_ms, both_ms, overlap } = row;
+  return `uploads by ${way} of ${chunk_mib} MiB: ${gb_s} GB/s; alone ${upload_ms} ms, compute ` +
+    `${compute_ms} ms, both ${both_ms} ms: ${Math.round(100 * overlap)} % hidden`;
 }
 
 const columns = [

@@ -11,7 +11,7 @@ export interface GpuBenchOptions {
   /** What was asked for; absent = what suits the adapter. */
   readonly models?: readonly GpuModel[];
   readonly phases: readonly Phase[];
-  /** Steps that are timed. */
+  /** Steps that are timed, unless they take long. */
   readonly steps: number;
   /** Tokens that a sequence holds when its decoding is timed. */
   readonly context: number;
@@ -24,17 +24,29 @@ export interface Phase {
   readonly rows: number;
 }
 
+/** The most telling first. */
 const phases: readonly Phase[] = [
   { name: "decode", rows: 1 },
   { name: "prefill", rows: 512 },
   { name: "decode", rows: 8 },
+  { name: "decode", rows: 32 },
   { name: "prefill", rows: 128 },
+  { name: "prefill", rows: 2048 },
 ];
 
 const quickPhases: readonly Phase[] = [
   { name: "decode", rows: 1 },
   { name: "prefill", rows: 64 },
 ];
+
+/** The same with less to do, for an adapter that computes on the CPU. */
+export function onSoftware(options: GpuBenchOptions): GpuBenchOptions {
+  return {
+    ...options,
+    steps: Math.min(options.steps, 2),
+    phases: options.phases.filter(({ name, rows }) => rows <= (name === "decode" ? 8 : 512)),
+  };
+}
 
 /** Reads `--provider deno|dawn`, `--seconds N` and `--models NAME:DTYPE,...`. Throws on anything else. */
 export function gpuBenchOptions({ args, quick }: BenchOptions): GpuBenchOptions {

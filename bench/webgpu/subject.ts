@@ -14,11 +14,11 @@ import { RandomWeights } from "./weights.ts";
 
 const PAGE = 16;
 /** Positions of a sequence. */
-const CONTEXT = 1024;
-const SEQUENCES = 8;
+const CONTEXT = 2048;
+const SEQUENCES = 32;
 const sequencePages = CONTEXT / PAGE;
 const capacity = {
-  tokens: 512,
+  tokens: 2048,
   samples: SEQUENCES,
   sequences: SEQUENCES,
   sequencePages,
