@@ -107,8 +107,11 @@ function isNormable({ shape }: GpuTensor, { width }: Norm): boolean {
 }
 
 /** A product in tiles of rows of x by rows of the weight. */
-export function planTiled(product: Product, { across, down, rows, tokens }: Tile): Dispatch {
-  const defines = { ACROSS: across, DOWN: down, ROWS: rows, TOKENS: tokens };
+export function planTiled(
+  product: Product,
+  { across, down, rows, tokens, slices }: Tile,
+): Dispatch {
+  const defines = { ACROSS: across, DOWN: down, ROWS: rows, TOKENS: tokens, SLICES: slices };
   return plan(product, "gemm", defines, down * tokens, across * rows);
 }
 

@@ -12,6 +12,8 @@ export interface Tile {
   readonly rows: number;
   /** Rows of x a thread. */
   readonly tokens: number;
+  /** Times as many threads, which share out the sums. */
+  readonly slices: number;
 }
 
 /** What the plans of matrices go by. */
@@ -50,6 +52,7 @@ const defaults = {
   tileDown: 8,
   tileRows: 8,
   tileTokens: 8,
+  tileSlices: 1,
   groupedRows: 1,
   tiledRows: 32,
   expertBytes: 256 * 2 ** 20,
@@ -90,6 +93,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
       down: all.tileDown,
       rows: all.tileRows,
       tokens: all.tileTokens,
+      slices: all.tileSlices,
     },
     groupedRows: all.groupedRows,
     tiledRows: all.tiledRows,

@@ -1,6 +1,7 @@
 // Products of many rows. A workgroup computes a tile of DOWN * TOKENS rows of x by ACROSS * ROWS rows of the
 // weight, TOKENS by ROWS of them a thread; strips of both, STRIP elements long, lie in shared memory, the
 // weight's decoded. The next strip is read while this one is multiplied.
+// SLICES of the threads each take every SLICES-th strip, and add up at the end: where tiles alone are too few.
 //   SWIGLU    the first half of a tile's weight rows are gate rows, the second the up rows of the same results
 #define THREADS (ACROSS * DOWN)
 #define TILE_ROWS (ACROSS * ROWS)
@@ -14,15 +15,19 @@
 
 #define STRIP 4
 #define VECTORS (PADDED / 4)
-#define STRIPS ((VECTORS + STRIP - 1) / STRIP)
+#define ROUNDS ((VECTORS + STRIP * SLICES - 1) / (STRIP * SLICES))
 #define LINES (THREADS / STRIP)
 #define X_FILLS (TILE / LINES)
 #define WEIGHT_FILLS (TILE_ROWS / LINES)
 
 // The rows of one thread side by side, so that it reads them at fixed distances, and a vector more, so that
 // neighbouring threads read from different banks.
-var<workgroup> x_blocks: array<array<vec4f, TOKENS * STRIP + 1>, DOWN>;
-var<workgroup> weight_blocks: array<array<vec4f, ROWS * STRIP + 1>, ACROSS>;
+var<workgroup> x_blocks: array<array<vec4f, TOKENS * STRIP + 1>, SLICES * DOWN>;
+var<workgroup> weight_blocks: array<array<vec4f, ROWS * STRIP + 1>, SLICES * ACROSS>;
+#if SLICES > 1
+// Sums of one slice; a row more than they are, as above.
+var<workgroup> slice_sums: array<array<f32, TOKENS * ROWS + 1>, THREADS>;
+#endif
 
 struct Strip {
   x: array<vec4f, X_FILLS>,
@@ -35,13 +40,13 @@ fn read_strip(
   weight_rows: array<u32, WEIGHT_FILLS>,
 ) -> Strip {
   var strip: Strip;
-#if VECTORS % STRIP == 0
+#if VECTORS % (STRIP * SLICES) == 0
   let inside = index;
 #else
   let inside = min(index, VECTORS - 1u);
 #endif
 #for FILL 0 X_FILLS
-#if VECTORS % STRIP == 0
+#if VECTORS % (STRIP * SLICES) == 0
   strip.x[FILL] = x4(x_rows[FILL], inside);
 #else
   strip.x[FILL] = select(vec4f(), x4(x_rows[FILL], inside), index < VECTORS);
@@ -53,11 +58,13 @@ fn read_strip(
   return strip;
 }
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(THREADS * SLICES)
 fn main(
   @builtin(workgroup_id) group: vec3u,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_index) invocation: u32,
 ) {
+  let thread = invocation % THREADS;
+  let slice = invocation / THREADS;
   let first = group.y * RESULTS;
   let tile = tile_at(group.x);
   if (tile.count == 0u) {
@@ -76,27 +83,30 @@ fn main(
 
   let across = thread % ACROSS;
   let down = thread / ACROSS;
+  let x_block = slice * DOWN;
+  let weight_block = slice * ACROSS;
   var sums: array<f32, TOKENS * ROWS>;
-  var next = read_strip(part, x_rows, weight_rows);
-  for (var strip = 1u; strip <= STRIPS; strip++) {
+  var next = read_strip(slice * STRIP + part, x_rows, weight_rows);
+  for (var round = 1u; round <= ROUNDS; round++) {
 #for FILL 0 X_FILLS
-    x_blocks[(line + FILL * LINES) / TOKENS][(line + FILL * LINES) % TOKENS * STRIP + part] = next.x[FILL];
+    x_blocks[x_block + (line + FILL * LINES) / TOKENS][(line + FILL * LINES) % TOKENS * STRIP + part] =
+      next.x[FILL];
 #endfor
 #for FILL 0 WEIGHT_FILLS
-    weight_blocks[(line + FILL * LINES) % ACROSS][(line + FILL * LINES) / ACROSS * STRIP + part] =
+    weight_blocks[weight_block + (line + FILL * LINES) % ACROSS][(line + FILL * LINES) / ACROSS * STRIP + part] =
       next.weight[FILL];
 #endfor
     workgroupBarrier();
-    next = read_strip(min(strip, STRIPS - 1u) * STRIP + part, x_rows, weight_rows);
+    next = read_strip((min(round, ROUNDS - 1u) * SLICES + slice) * STRIP + part, x_rows, weight_rows);
 #for PART 0 STRIP
     {
       var weight: array<vec4f, ROWS>;
 #for ROW 0 ROWS
-      weight[ROW] = weight_blocks[across][ROW * STRIP + PART];
+      weight[ROW] = weight_blocks[weight_block + across][ROW * STRIP + PART];
 #endfor
 #for TOKEN 0 TOKENS
       {
-        let value = x_blocks[down][TOKEN * STRIP + PART];
+        let value = x_blocks[x_block + down][TOKEN * STRIP + PART];
 #for ROW 0 ROWS
         sums[TOKEN * ROWS + ROW] = dot4(weight[ROW], value, sums[TOKEN * ROWS + ROW]);
 #endfor
@@ -106,6 +116,25 @@ fn main(
 #endfor
     workgroupBarrier();
   }
+#for SLICE 1 SLICES
+  if (slice == SLICE) {
+#for SUM 0 TOKENS*ROWS
+    slice_sums[thread][SUM] = sums[SUM];
+#endfor
+  }
+  workgroupBarrier();
+  if (slice == 0u) {
+#for SUM 0 TOKENS*ROWS
+    sums[SUM] += slice_sums[thread][SUM];
+#endfor
+  }
+  workgroupBarrier();
+#endfor
+#if SLICES > 1
+  if (slice > 0u) {
+    return;
+  }
+#endif
 #for TOKEN 0 TOKENS
   if (down * TOKENS + TOKEN < tile.count) {
     let row = out_row(tile.start + down * TOKENS + TOKEN);

@@ -59,6 +59,15 @@ gpuTest("linear() agrees with float64 in tiles of 64 by 128", async (backend) =>
   await checkLinear(backend, "q4_0", 1, 256);
 }, { tuning: { ...gpuTuning, fewRows: 1 } });
 
+gpuTest(
+  "linear() agrees with float64 in tiles whose threads share out the sums",
+  async (backend) => {
+    await checkLinear(backend, "q8_0", 45, 768);
+    await checkLinear(backend, "f16", 130, 35);
+  },
+  { tuning: { ...smallTiles, fewRows: 1, tileSlices: 4 } },
+);
+
 gpuTest("linear() agrees with float64 without subgroup operations", async (backend) => {
   await checkLinear(backend, "q8_0", 45, 512);
   await checkLinear(backend, "f16", 3, 1000);
