@@ -88,6 +88,7 @@ export function planStreamed(context: PlanContext, product: Product, tile: numbe
     ROWS: rows,
     DEPTH: depth,
     TOKENS: tile,
+    Q8_NARROW: context.tuning.q8Narrow === 1,
   };
   return {
     ...plan(product, "gemv", defines, tile, rows),
@@ -125,7 +126,11 @@ function streamShape(
   tile: number,
 ): { readonly threads: number; readonly rows: number; readonly depth: number } {
   const tuning = matrixTuning(context);
-  const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
+  const units = unitsOf(
+    weight.dtype as WeightDType,
+    weight.shape.at(-1)!,
+    context.tuning.q8Narrow === 1,
+  );
   const slots = experts?.combines || 1;
   const weightRows = results * (swiglu ? 2 : 1);
   const few = weightRows / tuning.groups;
@@ -134,7 +139,8 @@ function streamShape(
   const threads = Math.max(32, Math.min(abreast, useful));
   const shared = context.device.limits.maxComputeWorkgroupStorageSize;
   const fits = (rows: number) => context.subgroups || 4 * threads * (rows + 1) * tile <= shared;
-  let { rows, depth } = tuning;
+  let { depth } = tuning;
+  let rows = Math.max(tuning.rows, swiglu ? 2 : 1);
   while (rows > (swiglu ? 2 : 1) && (rows > few || !fits(rows))) rows /= 2;
   while (weightRows / rows > MAX_GROUPS) rows *= 2;
   while (depth > 1 && (experts?.combines || units % (threads * depth) > 0)) depth /= 2;
