@@ -192,7 +192,8 @@ function definesOf(
     PART: layout.part,
     TILED_FROM: layout.tiledFrom,
     TILE_ROWS,
-    CHUNKS: Math.ceil(headDim / 32),
+    VECTORS: layout.tileVectors,
+    CHUNKS: Math.ceil(headDim / 4 / layout.tileVectors),
   };
 }
 

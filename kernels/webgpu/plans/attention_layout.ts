@@ -27,6 +27,8 @@ export interface AttentionLayout {
   readonly columns: number;
   /** Vectors of workgroup memory in which threads exchange them. */
   readonly exchange: number;
+  /** Vectors of a head that a tile has in workgroup memory at once: a multiple of 8. */
+  readonly tileVectors: number;
   /** Floats of a part of one head. */
   readonly part: number;
   /** Pages of the longest sequence. */
@@ -68,6 +70,7 @@ export function attentionLayout(
   return {
     ...workgroupOf(context, kvStride({ headDim }) / 8),
     blocks,
+    tileVectors: tileVectors(context, headDim),
     part: headDim + 3,
     sequencePages,
     mostSeen,
@@ -119,6 +122,14 @@ function fit(
     if (others + exchange <= room) return { lanes, teams, threads, shuffles, columns, exchange };
   }
   return undefined;
+}
+
+/** Heads are taken in as few chunks as memory allows: two tiles of 32 padded rows, weights, 64 vectors more. */
+function tileVectors({ device }: PlanContext, headDim: number): number {
+  const room = device.limits.maxComputeWorkgroupStorageSize / VECTOR - 32 * 9 - 64;
+  const most = Math.min(32, Math.floor((room / 64 - 1) / 8) * 8);
+  const chunks = Math.ceil(headDim / 4 / most);
+  return Math.ceil(headDim / 4 / chunks / 8) * 8;
 }
 
 /** Whether the threads of a team lie in one subgroup. */

@@ -1,67 +1,72 @@
 // Attention of 32 tokens of one sequence and one query head: keys and values go through workgroup memory in
-// tiles of 32 slots by 32 dimensions, which all rows share (FlashAttention, Dao et al. 2022). Thread (x, y) of
-// 8 x 8 has rows y + 8r, and of these the scores of keys 4x + c and dimensions 4x + c of every 32, with r and
-// c from 0 to 3.
+// tiles of 32 slots, VECTORS vectors of each at once, which all rows share (FlashAttention, Dao et al. 2022).
+// Thread (x, y) of 8 x 8 has rows y + 8r, and of these the scores of keys 4x + c and vectors x + 8c of the result,
+// with r from 0 to 3 and c from 0 on.
 #include "step.wgsl"
 #include "attention_common.wgsl"
 
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
-// Vectors of a tile's row, one of them padding, so that eight rows lie in different banks.
-const STRIDE = 9u;
+// Vectors of a tile's row, one of them padding, so that eight rows lie in different banks; of 32 weights, too.
+const STRIDE = VECTORS + 1u;
+const WEIGHTS_STRIDE = 9u;
+// Cells of eight elements in a tile's row.
+const CELLS = VECTORS / 2u;
 
 var<workgroup> queries: array<vec4<f32>, 32 * STRIDE>;
 // Of keys, then of values.
 var<workgroup> cached: array<vec4<f32>, 32 * STRIDE>;
-var<workgroup> weights: array<vec4<f32>, 32 * STRIDE>;
+var<workgroup> weights: array<vec4<f32>, 32 * WEIGHTS_STRIDE>;
 // Of four rows each, over the keys of one column of threads.
 var<workgroup> maxima: array<vec4<f32>, 64>;
 
-// 32 dimensions from 32 * chunk of the queries from row `first` on.
+// A chunk of the queries from row `first` on.
 fn load_queries(first: u32, head: u32, chunk: u32, thread: u32) {
-  for (var i = thread; i < 256; i += 64) {
-    let row = min(first + i / 8, step.tokens - 1);
-    let dim = 32 * chunk + i % 8 * 4;
+  for (var i = thread; i < 32 * VECTORS; i += 64) {
+    let row = min(first + i / VECTORS, step.tokens - 1);
+    let dim = 4 * (VECTORS * chunk + i % VECTORS);
     var value = vec4<f32>();
     if (dim < HEAD_DIM) {
       value = four_of(row, head, dim) * SCALE;
     }
-    queries[i / 8 * STRIDE + i % 8] = value;
+    queries[i / VECTORS * STRIDE + i % VECTORS] = value;
   }
 }
 
-// 32 dimensions of 32 keys from position `from` on; those from `end` on repeat the last. Key 4x + c goes to
-// row x + 8c: what eight threads read at once lies in different banks.
+// A chunk of 32 keys from position `base` on; those from `end` on repeat the last. Key 4x + c goes to row
+// x + 8c: what eight threads read at once lies in different banks.
 fn load_keys(sequence: u32, base: u32, end: u32, head: u32, chunk: u32, thread: u32) {
-  for (var i = thread; i < 128; i += 64) {
-    let cell = 4 * chunk + i % 4;
+  for (var i = thread; i < 32 * CELLS; i += 64) {
+    let cell = CELLS * chunk + i % CELLS;
     var key = Eight();
     if (cell < LANES) {
-      key = eight(key_at(slot_of(sequence, min(base + i / 4, end - 1), head) + cell));
+      key = eight(key_at(slot_of(sequence, min(base + i / CELLS, end - 1), head) + cell));
     }
-    let row = i / 16 + i / 4 % 4 * 8;
-    cached[row * STRIDE + i % 4 * 2] = key.low;
-    cached[row * STRIDE + i % 4 * 2 + 1] = key.high;
+    let slot = i / CELLS;
+    let at = (slot / 4 + slot % 4 * 8) * STRIDE + i % CELLS * 2;
+    cached[at] = key.low;
+    cached[at + 1] = key.high;
   }
 }
 
 // As load_keys, in order.
 fn load_values(sequence: u32, base: u32, end: u32, head: u32, chunk: u32, thread: u32) {
-  for (var i = thread; i < 128; i += 64) {
-    let cell = 4 * chunk + i % 4;
+  for (var i = thread; i < 32 * CELLS; i += 64) {
+    let cell = CELLS * chunk + i % CELLS;
     var value = Eight();
     if (cell < LANES) {
-      value = eight(value_at(slot_of(sequence, min(base + i / 4, end - 1), head) + cell));
+      value = eight(value_at(slot_of(sequence, min(base + i / CELLS, end - 1), head) + cell));
     }
-    cached[i / 4 * STRIDE + i % 4 * 2] = value.low;
-    cached[i / 4 * STRIDE + i % 4 * 2 + 1] = value.high;
+    let at = i / CELLS * STRIDE + i % CELLS * 2;
+    cached[at] = value.low;
+    cached[at + 1] = value.high;
   }
 }
 
-// Adds products of four rows with four keys over 32 dimensions: column c is of key 4x + c.
+// Adds products of four rows with four keys over a chunk: column c is of key 4x + c.
 fn add_scores(sums: mat4x4<f32>, x: u32, y: u32) -> mat4x4<f32> {
   var scores = sums;
-  for (var i = 0u; i < 8; i++) {
+  for (var i = 0u; i < VECTORS; i++) {
     let rows = mat4x4<f32>(
       queries[y * STRIDE + i],
       queries[(y + 8) * STRIDE + i],
@@ -78,21 +83,21 @@ fn add_scores(sums: mat4x4<f32>, x: u32, y: u32) -> mat4x4<f32> {
   return scores;
 }
 
-// Adds values weighted for four rows: column r is of row y + 8r.
-fn add_values(sums: mat4x4<f32>, x: u32, y: u32) -> mat4x4<f32> {
+// Adds vector `column` of the values weighted for four rows: column r is of row y + 8r.
+fn add_values(sums: mat4x4<f32>, column: u32, y: u32) -> mat4x4<f32> {
   var result = sums;
   for (var i = 0u; i < 8; i++) {
     let by_key = mat4x4<f32>(
-      cached[4 * i * STRIDE + x],
-      cached[(4 * i + 1) * STRIDE + x],
-      cached[(4 * i + 2) * STRIDE + x],
-      cached[(4 * i + 3) * STRIDE + x],
+      cached[4 * i * STRIDE + column],
+      cached[(4 * i + 1) * STRIDE + column],
+      cached[(4 * i + 2) * STRIDE + column],
+      cached[(4 * i + 3) * STRIDE + column],
     );
     result = mat4x4<f32>(
-      result[0] + by_key * weights[y * STRIDE + i],
-      result[1] + by_key * weights[(y + 8) * STRIDE + i],
-      result[2] + by_key * weights[(y + 16) * STRIDE + i],
-      result[3] + by_key * weights[(y + 24) * STRIDE + i],
+      result[0] + by_key * weights[y * WEIGHTS_STRIDE + i],
+      result[1] + by_key * weights[(y + 8) * WEIGHTS_STRIDE + i],
+      result[2] + by_key * weights[(y + 16) * WEIGHTS_STRIDE + i],
+      result[3] + by_key * weights[(y + 24) * WEIGHTS_STRIDE + i],
     );
   }
   return result;
@@ -107,29 +112,13 @@ fn row_masses(y: u32) -> vec4<f32> {
   var sums = mat4x4<f32>();
   for (var i = 0u; i < 8; i++) {
     sums += mat4x4<f32>(
-      weights[y * STRIDE + i],
-      weights[(y + 8) * STRIDE + i],
-      weights[(y + 16) * STRIDE + i],
-      weights[(y + 24) * STRIDE + i],
+      weights[y * WEIGHTS_STRIDE + i],
+      weights[(y + 8) * WEIGHTS_STRIDE + i],
+      weights[(y + 16) * WEIGHTS_STRIDE + i],
+      weights[(y + 24) * WEIGHTS_STRIDE + i],
     );
   }
   return vec4<f32>(1) * sums;
-}
-
-// 32 dimensions of the result: `sums` and the values of one tile.
-fn with_values(
-  sums: mat4x4<f32>,
-  sequence: u32,
-  base: u32,
-  end: u32,
-  kv_head: u32,
-  chunk: u32,
-  thread: u32,
-) -> mat4x4<f32> {
-  workgroupBarrier();
-  load_values(sequence, base, end, kv_head, chunk, thread);
-  workgroupBarrier();
-  return add_values(sums, thread % 8, thread / 8);
 }
 
 fn store(rows: vec4<u32>, head: u32, dim: u32, result: mat4x4<f32>, mass: vec4<f32>) {
@@ -160,9 +149,8 @@ fn end_seen(row: u32) -> u32 {
   return position_of(row) + 1;
 }
 
-// Which of four keys from `key` on a row sees.
-fn seen_by(row: u32, key: u32) -> vec4<bool> {
-  let end = end_seen(row);
+// Which of four keys from `key` on a row sees, of which the positions before `end` are seen.
+fn seen_by(end: u32, key: u32) -> vec4<bool> {
   let position = key + vec4<u32>(0, 1, 2, 3);
   return (position < vec4<u32>(end)) & (position >= vec4<u32>(first_seen(max(end, 1) - 1)));
 }
@@ -170,9 +158,11 @@ fn seen_by(row: u32, key: u32) -> vec4<bool> {
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first_row = group.y * TILE_ROWS;
+  // The last rows see most: they start first.
+  let first_row = (groups.y - 1 - group.y) * TILE_ROWS;
   if (!is_tiled(first_row)) {
     return;
   }
@@ -189,25 +179,31 @@ fn main(
   let x = thread % 8;
   let y = thread / 8;
   let rows = first_row + y + vec4<u32>(0, 8, 16, 24);
+  let ends = vec4<u32>(end_seen(rows.x), end_seen(rows.y), end_seen(rows.z), end_seen(rows.w));
 
   // Of four rows each: the highest score, the sum of weights, and the weighted values.
   var highest = vec4<f32>(LOWEST);
   var mass = vec4<f32>();
-  var result: array<mat4x4<f32>, CHUNKS>;
+  var result: array<mat4x4<f32>, CHUNKS * VECTORS / 8>;
+#if CHUNKS == 1
+  load_queries(first_row, head, 0, thread);
+#endif
   for (var base = start; base < end; base += 32) {
     var by_key = mat4x4<f32>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       workgroupBarrier();
+#if CHUNKS > 1
       load_queries(first_row, head, chunk, thread);
+#endif
       load_keys(sequence, base, end, kv_head, chunk, thread);
       workgroupBarrier();
       by_key = add_scores(by_key, x, y);
     }
     let scores = transpose(by_key);
-    let seen_0 = seen_by(rows.x, base + 4 * x);
-    let seen_1 = seen_by(rows.y, base + 4 * x);
-    let seen_2 = seen_by(rows.z, base + 4 * x);
-    let seen_3 = seen_by(rows.w, base + 4 * x);
+    let seen_0 = seen_by(ends.x, base + 4 * x);
+    let seen_1 = seen_by(ends.y, base + 4 * x);
+    let seen_2 = seen_by(ends.z, base + 4 * x);
+    let seen_3 = seen_by(ends.w, base + 4 * x);
     let none = vec4<f32>(LOWEST);
     maxima[8 * x + y] = vec4<f32>(
       highest_of(select(none, scores[0], seen_0)),
@@ -223,16 +219,24 @@ fn main(
     let kept = exp(highest - risen);
     highest = risen;
     let zero = vec4<f32>();
-    weights[y * STRIDE + x] = select(zero, exp(scores[0] - risen.x), seen_0);
-    weights[(y + 8) * STRIDE + x] = select(zero, exp(scores[1] - risen.y), seen_1);
-    weights[(y + 16) * STRIDE + x] = select(zero, exp(scores[2] - risen.z), seen_2);
-    weights[(y + 24) * STRIDE + x] = select(zero, exp(scores[3] - risen.w), seen_3);
+    weights[y * WEIGHTS_STRIDE + x] = select(zero, exp(scores[0] - risen.x), seen_0);
+    weights[(y + 8) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[1] - risen.y), seen_1);
+    weights[(y + 16) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[2] - risen.z), seen_2);
+    weights[(y + 24) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[3] - risen.w), seen_3);
 #for CHUNK 0 CHUNKS
-    result[CHUNK] = with_values(scaled(result[CHUNK], kept), sequence, base, end, kv_head, CHUNK, thread);
+#if CHUNK > 0
+    workgroupBarrier();
+#endif
+    load_values(sequence, base, end, kv_head, CHUNK, thread);
+    workgroupBarrier();
+#for COLUMN 0 VECTORS / 8
+    result[CHUNK * VECTORS / 8 + COLUMN] =
+      add_values(scaled(result[CHUNK * VECTORS / 8 + COLUMN], kept), x + 8 * COLUMN, y);
+#endfor
 #endfor
     mass = mass * kept + row_masses(y);
   }
-#for CHUNK 0 CHUNKS
-  store(rows, head, 32 * CHUNK + 4 * x, result[CHUNK], mass);
+#for COLUMN 0 CHUNKS * VECTORS / 8
+  store(rows, head, 4 * x + 32 * COLUMN, result[COLUMN], mass);
 #endfor
 }
