@@ -64,17 +64,36 @@ const MAX_THREADS = 256;
 
 /** Dispatches of which each run uses one. */
 export function planProduct(context: PlanContext, product: Product): Dispatch[] {
-  const { fewRows, streamedTile, tile } = matrixTuning(context);
-  const { capacity } = product.rows;
-  const few = Math.min(capacity, fewRows);
+  const { fewRows, fewResults, groups, streamedTile, tile, smallTile } = matrixTuning(context);
+  const { rows, results, swiglu = false } = product;
+  const weightRows = results * (swiglu ? 2 : 1);
+  const few = Math.max(fewRows, Math.floor(fewResults / weightRows));
+  const tilesAcross = Math.ceil(weightRows / (tile.across * tile.rows));
+  const some = (Math.ceil(groups / tilesAcross) - 1) * tile.down * tile.tokens;
   const sizes = [1, 4, 8].filter((size) => size <= streamedTile);
-  const streamed = sizes.flatMap((size, i) => {
-    const from = (sizes[i - 1] ?? 0) + 1;
-    const to = i === sizes.length - 1 ? few : Math.min(few, size);
-    return from > to ? [] : [within(product.rows, from, to, planStreamed(context, product, size))];
+  return upTo(rows, [
+    ...sizes.map((size, i) => ({
+      most: i === sizes.length - 1 ? few : size,
+      plan: () => planStreamed(context, product, size),
+    })),
+    { most: some, plan: () => planTiled(product, smallTile) },
+    { most: Infinity, plan: () => planTiled(product, tile) },
+  ]);
+}
+
+/** Dispatches each for the live rows up to its `most` that the ones before it leave. */
+function upTo(
+  rows: LiveRows,
+  ways: readonly { readonly most: number; readonly plan: () => Dispatch }[],
+): Dispatch[] {
+  let from = 1;
+  return ways.flatMap(({ most, plan }) => {
+    const last = Math.min(most, rows.capacity);
+    if (from > last) return [];
+    const dispatch = within(rows, from, last, plan());
+    from = last + 1;
+    return dispatch;
   });
-  if (capacity <= few) return streamed;
-  return [...streamed, within(product.rows, few + 1, capacity, planTiled(product, tile))];
 }
 
 /** A product in which every workgroup streams some rows of the weight past a tile of rows of x. */

@@ -18,8 +18,10 @@ export interface Tile {
 
 /** What the plans of matrices go by. */
 export interface MatrixTuning {
-  /** Most live rows for which weights are streamed past them, rather than multiplied in tiles. */
+  /** Most live rows for which weights are streamed past them in any case, rather than multiplied in tiles. */
   readonly fewRows: number;
+  /** Results of so few rows of a narrow weight are streamed, too: tiles of them would not fill the adapter. */
+  readonly fewResults: number;
   /** Rows of x past which a workgroup streams weights at once: at most 1, 4 or 8. */
   readonly streamedTile: number;
   /** Threads that share a streamed row, at most. */
@@ -32,6 +34,8 @@ export interface MatrixTuning {
   readonly depth: number;
   /** The tile of many rows. */
   readonly tile: Tile;
+  /** The tile where there would be fewer than {@link groups} of that. */
+  readonly smallTile: Tile;
   /** Rows an expert gets on average from which on they are grouped. */
   readonly groupedRows: number;
   /** Rows an expert gets on average from which on their groups are multiplied in tiles. */
@@ -42,8 +46,9 @@ export interface MatrixTuning {
 
 /** Names of {@link PlanContext.tuning} and what they are where it does not say. */
 const defaults = {
-  fewRows: 32,
-  streamedTile: 8,
+  fewRows: 8,
+  fewResults: 600_000,
+  streamedTile: 4,
   threads: 64,
   rows: 4,
   groups: 256,
@@ -53,6 +58,11 @@ const defaults = {
   tileRows: 8,
   tileTokens: 8,
   tileSlices: 1,
+  smallAcross: 16,
+  smallDown: 8,
+  smallRows: 4,
+  smallTokens: 8,
+  smallSlices: 1,
   groupedRows: 1,
   tiledRows: 32,
   expertBytes: 256 * 2 ** 20,
@@ -61,12 +71,16 @@ const defaults = {
 /** Adapters that compute on the CPU spend most of a short run on compiling: the shorter the kernels, the better. */
 const software = {
   fewRows: 16,
+  fewResults: 0,
   streamedTile: 1,
   rows: 2,
   groups: 1,
   tileAcross: 8,
   tileRows: 2,
   tileTokens: 2,
+  smallAcross: 8,
+  smallRows: 2,
+  smallTokens: 2,
   groupedRows: 4,
   tiledRows: 4,
   attentionThreads: 32,
@@ -80,23 +94,24 @@ export function tuningOf(info: Pick<GpuInfo, "software">): Readonly<Record<strin
 
 /** What a context's constants say of matrices. */
 export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
-  const all = { ...defaults, ...tuning };
-  return {
-    fewRows: all.fewRows,
-    streamedTile: all.streamedTile,
-    threads: all.threads,
-    rows: all.rows,
-    groups: all.groups,
-    depth: all.depth,
-    tile: {
-      across: all.tileAcross,
-      down: all.tileDown,
-      rows: all.tileRows,
-      tokens: all.tileTokens,
-      slices: all.tileSlices,
-    },
-    groupedRows: all.groupedRows,
-    tiledRows: all.tiledRows,
-    expertBytes: all.expertBytes,
+  const { tileAcross, tileDown, tileRows, tileTokens, tileSlices, ...all } = {
+    ...defaults,
+    ...tuning,
   };
+  const { smallAcross, smallDown, smallRows, smallTokens, smallSlices, ...rest } = all;
+  return {
+    ...rest,
+    tile: tileOf(tileAcross, tileDown, tileRows, tileTokens, tileSlices),
+    smallTile: tileOf(smallAcross, smallDown, smallRows, smallTokens, smallSlices),
+  };
+}
+
+function tileOf(
+  across: number,
+  down: number,
+  rows: number,
+  tokens: number,
+  slices: number,
+): Tile {
+  return { across, down, rows, tokens, slices };
 }

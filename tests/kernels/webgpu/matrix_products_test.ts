@@ -16,8 +16,15 @@ import {
 } from "../contract/values.ts";
 
 const gpuTuning = tuningOf({ software: false });
-/** As `gpuTuning`, with tiles that compile fast. */
-const smallTiles = { ...gpuTuning, tileAcross: 8, tileRows: 2, tileTokens: 2 };
+/** As `gpuTuning`, with tiles that compile fast, for all but a few rows. */
+const smallTiles = {
+  ...gpuTuning,
+  fewResults: 0,
+  groups: 1,
+  tileAcross: 8,
+  tileRows: 2,
+  tileTokens: 2,
+};
 const capacity = 100;
 const liveRows = [0, 1, 3, 9, 64, 100];
 
@@ -57,7 +64,7 @@ for (const dtype of Object.keys(relativeErrors) as WeightDType[]) {
 gpuTest("linear() agrees with float64 in tiles of 64 by 128", async (backend) => {
   await checkLinear(backend, "f32", 131, 36);
   await checkLinear(backend, "q4_0", 1, 256);
-}, { tuning: { ...gpuTuning, fewRows: 1 } });
+}, { tuning: { ...gpuTuning, fewRows: 1, fewResults: 0, groups: 1 } });
 
 gpuTest(
   "linear() agrees with float64 in tiles whose threads share out the sums",
@@ -67,6 +74,10 @@ gpuTest(
   },
   { tuning: { ...smallTiles, fewRows: 1, tileSlices: 4 } },
 );
+
+gpuTest("linear() agrees with float64 in tiles of both sizes", async (backend) => {
+  await checkLinear(backend, "q8_0", 45, 256);
+}, { tuning: { ...smallTiles, fewRows: 1, groups: 4, tileRows: 4, smallAcross: 8, smallRows: 2 } });
 
 gpuTest("linear() agrees with float64 without subgroup operations", async (backend) => {
   await checkLinear(backend, "q8_0", 45, 512);
