@@ -46,13 +46,18 @@ fn slots_of(sequence: u32, at: vec4<u32>, end: u32, kv_head: u32, lane: u32) -> 
   );
 }
 
-// Products of a key with the four queries.
-fn score(key: Eight, low: mat4x4<f32>, high: mat4x4<f32>) -> vec4<f32> {
-  return key.low * low + key.high * high;
+// The four queries of a block: this lane's elements, a column each.
+struct Queries {
+  low: mat4x4<f32>,
+  high: mat4x4<f32>,
 }
 
-fn scaled(x: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(x[0] * by.x, x[1] * by.y, x[2] * by.z, x[3] * by.w);
+// Of four heads each: the highest score, the sum of weights, and the weighted values.
+struct State {
+  highest: vec4<f32>,
+  mass: vec4<f32>,
+  low: mat4x4<f32>,
+  high: mat4x4<f32>,
 }
 
 #ifndef ROTATE
@@ -64,18 +69,190 @@ fn stage(row: u32, heads: vec4<u32>, thread: u32) {
 }
 #endif
 
-// Stores four elements of a head.
-fn store(row: u32, split: u32, head: u32, dim: u32, sum: vec4<f32>, highest: f32, mass: f32, parts: u32) {
+fn staged_queries(lane: u32) -> Queries {
+  let at = 2 * lane;
+  return Queries(
+    mat4x4<f32>(
+      staged[at] * SCALE,
+      staged[2 * LANES + at] * SCALE,
+      staged[4 * LANES + at] * SCALE,
+      staged[6 * LANES + at] * SCALE,
+    ),
+    mat4x4<f32>(
+      staged[at + 1] * SCALE,
+      staged[2 * LANES + at + 1] * SCALE,
+      staged[4 * LANES + at + 1] * SCALE,
+      staged[6 * LANES + at + 1] * SCALE,
+    ),
+  );
+}
+
+// Products of this lane's elements of a key with the four queries.
+fn score(key: Stored, queries: Queries) -> vec4<f32> {
+  let x = eight(key);
+  return x.low * queries.low + x.high * queries.high;
+}
+
+fn scaled(x: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(x[0] * by.x, x[1] * by.y, x[2] * by.z, x[3] * by.w);
+}
+
+#ifdef ROTATE
+// The state of the first team after the token itself, which is not in the cache yet: appends it, too.
+fn own_token(row: u32, kv_head: u32, is_first_block: bool, queries: Queries, thread: u32) -> State {
+  let lane = thread % LANES;
+  let at = 8 * LANES + 2 * lane;
+  let key = stored(Eight(staged[at], staged[at + 1]));
+  let value = stored(eight_of(row, HEADS + KV_HEADS + kv_head, 8 * lane));
+  let zero = vec4<f32>();
+  let scores = team_sum(mat4x4<f32>(score(key, queries), zero, zero, zero), thread);
+  if (thread >= LANES) {
+    return State(vec4<f32>(LOWEST), zero, mat4x4<f32>(), mat4x4<f32>());
+  }
+  if (is_first_block && is_placed(row)) {
+    append(lane + slot_of(u32(sequences[row]), position_of(row), kv_head), key, value);
+  }
+  let x = eight(value);
+  return State(
+    scores[0],
+    vec4<f32>(1),
+    mat4x4<f32>(x.low, x.low, x.low, x.low),
+    mat4x4<f32>(x.high, x.high, x.high, x.high),
+  );
+}
+#endif
+
+// A state after four more keys: columns of `scores` are of keys.
+fn after(state: State, scores: mat4x4<f32>, seen: vec4<bool>, four: FourStored) -> State {
+  let none = vec4<f32>(LOWEST);
+  let top = max(
+    max(select(none, scores[0], seen.x), select(none, scores[1], seen.y)),
+    max(select(none, scores[2], seen.z), select(none, scores[3], seen.w)),
+  );
+  let risen = max(state.highest, top);
+  let kept = exp(state.highest - risen);
+  let weights = mat4x4<f32>(
+    select(vec4<f32>(), exp(scores[0] - risen), seen.x),
+    select(vec4<f32>(), exp(scores[1] - risen), seen.y),
+    select(vec4<f32>(), exp(scores[2] - risen), seen.z),
+    select(vec4<f32>(), exp(scores[3] - risen), seen.w),
+  );
+  let by_head = transpose(weights);
+  let x = eight(four.x);
+  let y = eight(four.y);
+  let z = eight(four.z);
+  let w = eight(four.w);
+  return State(
+    risen,
+    state.mass * kept + weights[0] + weights[1] + weights[2] + weights[3],
+    scaled(state.low, kept) + mat4x4<f32>(x.low, y.low, z.low, w.low) * by_head,
+    scaled(state.high, kept) + mat4x4<f32>(x.high, y.high, z.high, w.high) * by_head,
+  );
+}
+
+// Every team's state after its keys of [start, end). The loads of a round's values and of the next round's keys
+// are on their way while its scores are summed.
+fn attend(
+  before: State,
+  queries: Queries,
+  sequence: u32,
+  kv_head: u32,
+  start: u32,
+  end: u32,
+  thread: u32,
+) -> State {
+  var state = before;
+  var at = start + thread / LANES + vec4<u32>(0, TEAMS, 2 * TEAMS, 3 * TEAMS);
+  var slots = slots_of(sequence, at, end, kv_head, thread % LANES);
+  var keys_here = four_keys(slots);
+  for (var round = start; round < end; round += ROUND_KEYS) {
+    let values_here = four_values(slots);
+    let seen = at < vec4<u32>(end);
+    at += ROUND_KEYS;
+    slots = slots_of(sequence, at, end, kv_head, thread % LANES);
+    let keys_next = four_keys(slots);
+    let scores = team_sum(mat4x4<f32>(
+      score(keys_here.x, queries),
+      score(keys_here.y, queries),
+      score(keys_here.z, queries),
+      score(keys_here.w, queries),
+    ), thread);
+    keys_here = keys_next;
+    state = after(state, scores, seen, values_here);
+  }
+  return state;
+}
+
+// Where the result goes: a row, one of the parts of its context, and the heads of a block.
+struct Place {
+  row: u32,
+  part: u32,
+  parts: u32,
+  head: u32,
+  last_head: u32,
+}
+
+// Merges the teams, everything relative to the highest score of all, and stores the result.
+fn finish(state: State, place: Place, thread: u32) {
+  let team = thread / LANES;
+  if (thread % LANES == 0) {
+    team_highest[team] = state.highest;
+    team_mass[team] = state.mass;
+  }
+  workgroupBarrier();
+  var highest = state.highest;
+  for (var i = 0u; i < TEAMS; i++) {
+    highest = max(highest, team_highest[i]);
+  }
+  var mass = vec4<f32>();
+  for (var i = 0u; i < TEAMS; i++) {
+    mass += team_mass[i] * exp(team_highest[i] - highest);
+  }
+  let kept = exp(state.highest - highest);
+  var columns: array<vec4<f32>, 8>;
+#for HEAD 0 4
+  columns[HEAD] = state.low[HEAD] * kept[HEAD];
+  columns[HEAD + 4] = state.high[HEAD] * kept[HEAD];
+#endfor
+#for PHASE 0 8 / COLUMNS
+  workgroupBarrier();
+#for COLUMN 0 COLUMNS
+  exchange[COLUMN * THREADS + thread] = columns[PHASE * COLUMNS + COLUMN];
+#endfor
+  workgroupBarrier();
+  for (var i = thread; i < COLUMNS * LANES; i += THREADS) {
+    let column = PHASE * COLUMNS + i / LANES;
+    let head = column % 4;
+    let sum = sum_of_teams(i / LANES, i % LANES);
+    store(place, head, i % LANES * 8 + column / 4 * 4, sum, highest[head], mass[head]);
+  }
+#endfor
+}
+
+fn sum_of_teams(column: u32, lane: u32) -> vec4<f32> {
+  var sum = vec4<f32>();
+  for (var team = 0u; team < TEAMS; team++) {
+    sum += exchange[column * THREADS + team * LANES + lane];
+  }
+  return sum;
+}
+
+// Stores four elements of one of the block's heads.
+fn store(place: Place, index: u32, dim: u32, sum: vec4<f32>, highest: f32, mass: f32) {
+  let head = place.head + index;
+  if (head > place.last_head || dim >= HEAD_DIM) {
+    return;
+  }
 #ifdef SPLIT
-  let first = ((split * step.tokens + row) * HEADS + head) * PART;
+  let first = ((place.part * step.tokens + place.row) * HEADS + head) * PART;
   let value = sum;
   if (dim == 0) {
     result[first + HEAD_DIM] = highest;
     result[first + HEAD_DIM + 1] = mass;
-    result[first + HEAD_DIM + 2] = f32(parts);
+    result[first + HEAD_DIM + 2] = f32(place.parts);
   }
 #else
-  let first = (row * HEADS + head) * HEAD_DIM;
+  let first = (place.row * HEADS + head) * HEAD_DIM;
   let value = sum / mass;
 #endif
   for (var i = 0u; i < min(4, HEAD_DIM - dim); i++) {
@@ -96,8 +273,9 @@ fn main(
   let position = position_of(row);
   let first = first_seen(position);
   let rounds = (position - first) / ROUND_KEYS + 1;
-  let part = (rounds + groups.z - 1) / groups.z * ROUND_KEYS;
-  let start = first + group.z * part;
+  let part_rounds = (rounds + groups.z - 1) / groups.z;
+  let start = first + group.z * part_rounds * ROUND_KEYS;
+  let stop = start + part_rounds * ROUND_KEYS;
   if (start > position) {
     return;
   }
@@ -105,132 +283,19 @@ fn main(
   let kv_head = group.x / BLOCKS;
   let head = kv_head * GROUP + group.x % BLOCKS * 4;
   let last_head = kv_head * GROUP + GROUP - 1;
-  let lane = thread % LANES;
-  let team = thread / LANES;
-
   stage(row, min(head + vec4<u32>(0, 1, 2, 3), vec4<u32>(last_head)), thread);
-  let at_lane = 2 * lane;
-  let query_low = mat4x4<f32>(
-    staged[at_lane] * SCALE,
-    staged[2 * LANES + at_lane] * SCALE,
-    staged[4 * LANES + at_lane] * SCALE,
-    staged[6 * LANES + at_lane] * SCALE,
-  );
-  let query_high = mat4x4<f32>(
-    staged[at_lane + 1] * SCALE,
-    staged[2 * LANES + at_lane + 1] * SCALE,
-    staged[4 * LANES + at_lane + 1] * SCALE,
-    staged[6 * LANES + at_lane + 1] * SCALE,
-  );
+  let queries = staged_queries(thread % LANES);
 
-  // Of four heads each: the highest score, the sum of weights, and the weighted values.
-  var highest = vec4<f32>(LOWEST);
-  var mass = vec4<f32>();
-  var low = mat4x4<f32>();
-  var high = mat4x4<f32>();
+  var state = State(vec4<f32>(LOWEST), vec4<f32>(), mat4x4<f32>(), mat4x4<f32>());
 #ifdef ROTATE
-  // The token itself, which is not in the cache yet.
-  let end = min(start + part, position);
-  if (start + part > position) {
-    let own_key = stored(Eight(staged[8 * LANES + at_lane], staged[8 * LANES + at_lane + 1]));
-    let own_value = stored(eight_of(row, HEADS + KV_HEADS + kv_head, 8 * lane));
-    let zero = vec4<f32>();
-    let own = mat4x4<f32>(score(eight(own_key), query_low, query_high), zero, zero, zero);
-    let scores = team_sum(own, thread);
-    if (team == 0) {
-      let value = eight(own_value);
-      highest = scores[0];
-      mass = vec4<f32>(1);
-      low = mat4x4<f32>(value.low, value.low, value.low, value.low);
-      high = mat4x4<f32>(value.high, value.high, value.high, value.high);
-      if (group.x % BLOCKS == 0 && is_placed(row)) {
-        append(lane + slot_of(sequence, position, kv_head), own_key, own_value);
-      }
-    }
+  let end = min(stop, position);
+  if (stop > position) {
+    state = own_token(row, kv_head, group.x % BLOCKS == 0, queries, thread);
   }
 #else
-  let end = min(start + part, position + 1);
+  let end = min(stop, position + 1);
 #endif
-
-  var at = start + team + vec4<u32>(0, TEAMS, 2 * TEAMS, 3 * TEAMS);
-  var slots = slots_of(sequence, at, end, kv_head, lane);
-  var keys_here = four_keys(slots);
-  for (var round = start; round < end; round += ROUND_KEYS) {
-    // The loads of this round's values and the next round's keys are on their way while scores are summed.
-    let values_here = four_values(slots);
-    let seen = at < vec4<u32>(end);
-    at += ROUND_KEYS;
-    slots = slots_of(sequence, at, end, kv_head, lane);
-    let keys_next = four_keys(slots);
-    let scores = team_sum(mat4x4<f32>(
-      score(eight(keys_here.x), query_low, query_high),
-      score(eight(keys_here.y), query_low, query_high),
-      score(eight(keys_here.z), query_low, query_high),
-      score(eight(keys_here.w), query_low, query_high),
-    ), thread);
-    keys_here = keys_next;
-
-    let none = vec4<f32>(LOWEST);
-    let top = max(
-      max(select(none, scores[0], seen.x), select(none, scores[1], seen.y)),
-      max(select(none, scores[2], seen.z), select(none, scores[3], seen.w)),
-    );
-    let risen = max(highest, top);
-    let kept = exp(highest - risen);
-    let weights = mat4x4<f32>(
-      select(vec4<f32>(), exp(scores[0] - risen), seen.x),
-      select(vec4<f32>(), exp(scores[1] - risen), seen.y),
-      select(vec4<f32>(), exp(scores[2] - risen), seen.z),
-      select(vec4<f32>(), exp(scores[3] - risen), seen.w),
-    );
-    highest = risen;
-    mass = mass * kept + weights[0] + weights[1] + weights[2] + weights[3];
-    let by_head = transpose(weights);
-    let x = eight(values_here.x);
-    let y = eight(values_here.y);
-    let z = eight(values_here.z);
-    let w = eight(values_here.w);
-    low = scaled(low, kept) + mat4x4<f32>(x.low, y.low, z.low, w.low) * by_head;
-    high = scaled(high, kept) + mat4x4<f32>(x.high, y.high, z.high, w.high) * by_head;
-  }
-
-  // Merges the teams, everything relative to the highest score of all.
-  if (lane == 0) {
-    team_highest[team] = highest;
-    team_mass[team] = mass;
-  }
-  workgroupBarrier();
-  var risen = highest;
-  for (var i = 0u; i < TEAMS; i++) {
-    risen = max(risen, team_highest[i]);
-  }
-  var whole = vec4<f32>();
-  for (var i = 0u; i < TEAMS; i++) {
-    whole += team_mass[i] * exp(team_highest[i] - risen);
-  }
-  let kept = exp(highest - risen);
-  let parts = (rounds * ROUND_KEYS + part - 1) / part;
-  var columns: array<vec4<f32>, 8>;
-#for HEAD 0 4
-  columns[HEAD] = low[HEAD] * kept[HEAD];
-  columns[HEAD + 4] = high[HEAD] * kept[HEAD];
-#endfor
-#for PHASE 0 8 / COLUMNS
-  workgroupBarrier();
-#for COLUMN 0 COLUMNS
-  exchange[COLUMN * THREADS + thread] = columns[PHASE * COLUMNS + COLUMN];
-#endfor
-  workgroupBarrier();
-  for (var i = thread; i < COLUMNS * LANES; i += THREADS) {
-    let column = PHASE * COLUMNS + i / LANES;
-    let dim = i % LANES * 8 + column / 4 * 4;
-    if (head + column % 4 <= last_head && dim < HEAD_DIM) {
-      var sum = vec4<f32>();
-      for (var other = 0u; other < TEAMS; other++) {
-        sum += exchange[i / LANES * THREADS + other * LANES + i % LANES];
-      }
-      store(row, group.z, head + column % 4, dim, sum, risen[column % 4], whole[column % 4], parts);
-    }
-  }
-#endfor
+  state = attend(state, queries, sequence, kv_head, start, end, thread);
+  let parts = (rounds + part_rounds - 1) / part_rounds;
+  finish(state, Place(row, group.z, parts, head, last_head), thread);
 }
