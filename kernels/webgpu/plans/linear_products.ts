@@ -108,6 +108,7 @@ export function planStreamed(context: PlanContext, product: Product, tile: numbe
     DEPTH: depth,
     TOKENS: tile,
     Q8_NARROW: context.tuning.q8Narrow === 1,
+    PREFETCH: context.tuning.prefetch === 1,
   };
   return {
     ...plan(product, "gemv", defines, tile, rows),
@@ -162,7 +163,10 @@ function streamShape(
   let rows = Math.max(tuning.rows, swiglu ? 2 : 1);
   while (rows > (swiglu ? 2 : 1) && (rows > few || !fits(rows))) rows /= 2;
   while (weightRows / rows > MAX_GROUPS) rows *= 2;
-  while (depth > 1 && (experts?.combines || units % (threads * depth) > 0)) depth /= 2;
+  while (
+    depth > 1 &&
+    (context.tuning.prefetch === 1 || experts?.combines || units % (threads * depth) > 0)
+  ) depth /= 2;
   return { threads, rows, depth };
 }
 
