@@ -155,6 +155,49 @@ fn seen_by(end: u32, key: u32) -> vec4<bool> {
   return (position < vec4<u32>(end)) & (position >= vec4<u32>(first_seen(max(end, 1) - 1)));
 }
 
+// Positions that some row of the tile sees.
+struct Range {
+  start: u32,
+  end: u32,
+}
+
+fn range_of(first_row: u32) -> Range {
+  var range = Range(position_of(first_row), 0);
+  for (var row = first_row; row < min(first_row + TILE_ROWS, step.tokens); row++) {
+    let position = position_of(row);
+    range.start = min(range.start, first_seen(position));
+    range.end = max(range.end, position + 1);
+  }
+  return range;
+}
+
+// Puts the weights of a tile, of keys from `base` on, relative to the highest scores of four rows: these.
+fn put_weights(by_key: mat4x4<f32>, ends: vec4<u32>, highest: vec4<f32>, base: u32, x: u32, y: u32) -> vec4<f32> {
+  let scores = transpose(by_key);
+  let seen_0 = seen_by(ends.x, base + 4 * x);
+  let seen_1 = seen_by(ends.y, base + 4 * x);
+  let seen_2 = seen_by(ends.z, base + 4 * x);
+  let seen_3 = seen_by(ends.w, base + 4 * x);
+  let none = vec4<f32>(LOWEST);
+  maxima[8 * x + y] = vec4<f32>(
+    highest_of(select(none, scores[0], seen_0)),
+    highest_of(select(none, scores[1], seen_1)),
+    highest_of(select(none, scores[2], seen_2)),
+    highest_of(select(none, scores[3], seen_3)),
+  );
+  workgroupBarrier();
+  var risen = highest;
+  for (var i = 0u; i < 8; i++) {
+    risen = max(risen, maxima[8 * i + y]);
+  }
+  let zero = vec4<f32>();
+  weights[y * WEIGHTS_STRIDE + x] = select(zero, exp(scores[0] - risen.x), seen_0);
+  weights[(y + 8) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[1] - risen.y), seen_1);
+  weights[(y + 16) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[2] - risen.z), seen_2);
+  weights[(y + 24) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[3] - risen.w), seen_3);
+  return risen;
+}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -169,13 +212,7 @@ fn main(
   let head = group.x;
   let kv_head = head / GROUP;
   let sequence = u32(sequences[first_row]);
-  var start = position_of(first_row);
-  var end = 0u;
-  for (var row = first_row; row < min(first_row + TILE_ROWS, step.tokens); row++) {
-    let position = position_of(row);
-    start = min(start, first_seen(position));
-    end = max(end, position + 1);
-  }
+  let range = range_of(first_row);
   let x = thread % 8;
   let y = thread / 8;
   let rows = first_row + y + vec4<u32>(0, 8, 16, 24);
@@ -188,46 +225,25 @@ fn main(
 #if CHUNKS == 1
   load_queries(first_row, head, 0, thread);
 #endif
-  for (var base = start; base < end; base += 32) {
+  for (var base = range.start; base < range.end; base += 32) {
     var by_key = mat4x4<f32>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       workgroupBarrier();
 #if CHUNKS > 1
       load_queries(first_row, head, chunk, thread);
 #endif
-      load_keys(sequence, base, end, kv_head, chunk, thread);
+      load_keys(sequence, base, range.end, kv_head, chunk, thread);
       workgroupBarrier();
       by_key = add_scores(by_key, x, y);
     }
-    let scores = transpose(by_key);
-    let seen_0 = seen_by(ends.x, base + 4 * x);
-    let seen_1 = seen_by(ends.y, base + 4 * x);
-    let seen_2 = seen_by(ends.z, base + 4 * x);
-    let seen_3 = seen_by(ends.w, base + 4 * x);
-    let none = vec4<f32>(LOWEST);
-    maxima[8 * x + y] = vec4<f32>(
-      highest_of(select(none, scores[0], seen_0)),
-      highest_of(select(none, scores[1], seen_1)),
-      highest_of(select(none, scores[2], seen_2)),
-      highest_of(select(none, scores[3], seen_3)),
-    );
-    workgroupBarrier();
-    var risen = highest;
-    for (var i = 0u; i < 8; i++) {
-      risen = max(risen, maxima[8 * i + y]);
-    }
+    let risen = put_weights(by_key, ends, highest, base, x, y);
     let kept = exp(highest - risen);
     highest = risen;
-    let zero = vec4<f32>();
-    weights[y * WEIGHTS_STRIDE + x] = select(zero, exp(scores[0] - risen.x), seen_0);
-    weights[(y + 8) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[1] - risen.y), seen_1);
-    weights[(y + 16) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[2] - risen.z), seen_2);
-    weights[(y + 24) * WEIGHTS_STRIDE + x] = select(zero, exp(scores[3] - risen.w), seen_3);
 #for CHUNK 0 CHUNKS
 #if CHUNK > 0
     workgroupBarrier();
 #endif
-    load_values(sequence, base, end, kv_head, CHUNK, thread);
+    load_values(sequence, base, range.end, kv_head, CHUNK, thread);
     workgroupBarrier();
 #for COLUMN 0 VECTORS / 8
     result[CHUNK * VECTORS / 8 + COLUMN] =
