@@ -7,7 +7,7 @@ import {
 } from "../../runtime/mod.ts";
 import type { Envelope } from "../../runtime/transport/mod.ts";
 import { TransportLink } from "../../runtime/transport/mod.ts";
-import { encodePartHead } from "../../runtime/transport/packet.ts";
+import { encodePartHead } from "../../runtime/transport/link/packet.ts";
 
 const limits = {
   largeBytes: 1000,

@@ -2,7 +2,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { type Clock, systemClock } from "../../clock.ts";
 import { ActorError } from "../../errors.ts";
 import { type Rng, systemRng } from "../../rng.ts";
-import { messagePrefix } from "../subjects.ts";
+import { messagePrefix } from "../link/mod.ts";
 import type { Transport, TransportEvent } from "../transport.ts";
 import { Line, type LineEvents } from "./line.ts";
 import { type NatsOptions, readOptions } from "./options.ts";

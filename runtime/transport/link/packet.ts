@@ -1,6 +1,6 @@
-import { CodecError, decode, encodeBehind } from "../codec/mod.ts";
-import { ActorError } from "../errors.ts";
-import { checkEnvelope, type Envelope } from "./envelope.ts";
+import { CodecError, decode, encodeBehind } from "../../codec/mod.ts";
+import { ActorError } from "../../errors.ts";
+import { checkEnvelope, type Envelope } from "../envelope.ts";
 
 /** Where a packet stands in all that one life of a node sent. */
 export interface PacketHead {

@@ -1,12 +1,12 @@
-import type { Clock } from "../clock.ts";
-import type { DeadLetterReason } from "../dead_letters.ts";
-import type { AnswerEnvelope, Envelope, Link } from "./envelope.ts";
-import type { Loss } from "./loss.ts";
+import type { Clock } from "../../clock.ts";
+import type { DeadLetterReason } from "../../dead_letters.ts";
+import type { AnswerEnvelope, Envelope, Link } from "../envelope.ts";
+import type { Loss } from "../loss.ts";
 import type { OutboxLimits } from "./outbox.ts";
 import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import { addressOf, inboundOf, senderOf } from "./subjects.ts";
-import type { Transport, TransportEvent } from "./transport.ts";
+import type { Transport, TransportEvent } from "../transport.ts";
 
 /** What a link tells its node. */
 export interface LinkEvents {

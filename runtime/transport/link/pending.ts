@@ -1,5 +1,5 @@
-import type { AnswerEnvelope, Envelope } from "./envelope.ts";
-import { endpointOf } from "./envelope.ts";
+import type { AnswerEnvelope, Envelope } from "../envelope.ts";
+import { endpointOf } from "../envelope.ts";
 
 /** What asks for an answer. */
 export type RequestEnvelope = Extract<Envelope, { readonly type: "ask" | "stream" | "watch" }>;

@@ -1,8 +1,8 @@
-import type { Clock } from "../clock.ts";
-import type { DeadLetterReason } from "../dead_letters.ts";
-import { ActorError } from "../errors.ts";
-import type { AnswerEnvelope, Envelope } from "./envelope.ts";
-import { isLost, type Loss } from "./loss.ts";
+import type { Clock } from "../../clock.ts";
+import type { DeadLetterReason } from "../../dead_letters.ts";
+import { ActorError } from "../../errors.ts";
+import type { AnswerEnvelope, Envelope } from "../envelope.ts";
+import { isLost, type Loss } from "../loss.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
 import {
   encodeMessage,
@@ -15,7 +15,7 @@ import {
 } from "./packet.ts";
 import { isRequest, PendingRequests } from "./pending.ts";
 import { subjectOf } from "./subjects.ts";
-import type { Transport } from "./transport.ts";
+import type { Transport } from "../transport.ts";
 
 /** What a sender needs of its link. */
 export interface SenderOptions {
