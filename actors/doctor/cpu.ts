@@ -8,7 +8,7 @@ export const SELF_TEST_ERROR = 1e-5;
 
 /** The WebAssembly backend: what it needs of the runtime, and whether it computes right. */
 export async function inspectCpu(): Promise<Finding> {
-  const features = cpuFeatures();
+  const features = await cpuFeatures();
   const names = Object.entries(features).filter(([, has]) => has).map(([name]) => name);
   try {
     const error = await tryCpu();
