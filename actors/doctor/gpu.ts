@@ -3,6 +3,7 @@ import {
   type Gpu,
   type GpuProvider,
   type GpuSpeed,
+  KernelError,
   measureGpu,
   openGpu,
 } from "../../kernels/mod.ts";
@@ -24,12 +25,13 @@ export async function inspectGpu(provider: GpuProvider): Promise<Finding> {
       await gpu.close();
     }
   } catch (error) {
+    const isAbsent = error instanceof KernelError && error.code === "Unsupported";
     return {
       part: "gpu",
-      verdict: "warning",
+      verdict: isAbsent ? "warning" : "problem",
       summary: reasonOf(error),
       details: ["models run on the CPU"],
-      advice: NO_ADAPTER,
+      ...(isAbsent && { advice: NO_ADAPTER }),
       facts: { adapter: null },
     };
   }
@@ -60,7 +62,7 @@ function describe(gpu: Gpu, error: number, speed: GpuSpeed): Finding {
       `${mebibytes(device.limits.maxBufferSize)} a buffer, ` +
       `${device.limits.maxComputeWorkgroupStorageSize} bytes a workgroup`,
       `self-test: relative error ${error.toExponential(1)}`,
-      `readback: ${gpu.mapper.mapping} map, ${speed.readbackMs.toFixed(3)} ms`,
+      `readback: ${gpu.mapping} map, ${speed.readbackMs.toFixed(3)} ms`,
       `speed in WGSL: copy ${(speed.copyBytesPerSecond / 1e9).toFixed(1)} GB/s, ` +
       `f32 ${(speed.flopsPerSecond / 1e12).toPrecision(3)} TFLOP/s`,
     ],
@@ -74,7 +76,7 @@ function describe(gpu: Gpu, error: number, speed: GpuSpeed): Finding {
         workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
       },
       selfTestError: error,
-      mapping: gpu.mapper.mapping,
+      mapping: gpu.mapping,
       ...speed,
     },
   };
