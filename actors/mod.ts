@@ -8,5 +8,7 @@ export * from "./config/mod.ts";
 export * from "./edge/mod.ts";
 export * from "./experts/mod.ts";
 export * from "./node/mod.ts";
+export * from "./node_protocol.ts";
+export * from "./planner/mod.ts";
 export * from "./replica/mod.ts";
 export * from "./router/mod.ts";

@@ -13,3 +13,4 @@ export {
   checkShardRequest,
   checkStepResult,
 } from "./replica.ts";
+export { checkHostOrder, checkUnhostOrder, parseNodeFacts } from "./node.ts";
