@@ -3,6 +3,7 @@
  * @module
  */
 export * from "./protocol.ts";
+export * from "./desk_protocol.ts";
 export * from "./replica_protocol.ts";
 export * from "./config/mod.ts";
 export * from "./edge/mod.ts";

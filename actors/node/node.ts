@@ -6,9 +6,11 @@ import {
   type Store,
   type System,
   systemClock,
+  type Tracer,
   type Transport,
 } from "../../runtime/mod.ts";
 import type { Config } from "../config/mod.ts";
+import type { DeskProtocol } from "../desk_protocol.ts";
 import type { RouterDirectory } from "../edge/mod.ts";
 import type { ClusterStatus, FamilyFacts } from "../node_protocol.ts";
 import { layOut, LayoutError } from "../planner/mod.ts";
@@ -38,6 +40,8 @@ export interface NodeOptions {
   readonly store?: Store;
   /** The build that it announces; this one by default. */
   readonly version?: string;
+  /** Measures requests across nodes; none by default. */
+  readonly tracer?: Tracer;
 }
 
 /** A running node. */
@@ -54,6 +58,8 @@ export interface TandemNode {
   readonly warnings: readonly string[];
   /** The cluster as this node sees it. */
   status(): ClusterStatus;
+  /** A desk of the cluster; undefined while there is none. */
+  findDesk(): ActorRef<DeskProtocol> | undefined;
   /** Resolves, with the reason, when the node must end because another has taken its name. */
   readonly replaced: Promise<string>;
   /** Takes no more work and waits until what it hosts has been moved to others, at most `graceMs`. */
@@ -77,6 +83,7 @@ export async function startNode(config: Config, options: NodeOptions = {}): Prom
     ...(log && { log }),
     ...(transport && { transport }),
     ...(store && { store }),
+    ...(options.tracer && { tracer: options.tracer }),
   });
   const workers = config.devices.map((device) => startDevice(system, device));
   let participant: Participant | undefined;
@@ -103,6 +110,7 @@ export async function startNode(config: Config, options: NodeOptions = {}): Prom
       directory: joined.directory,
       replaced: joined.replaced,
       status: () => joined.status(),
+      findDesk: () => joined.findDesk(),
       drain: (graceMs) => joined.drain(graceMs),
       close,
     };

@@ -12,7 +12,8 @@ import {
   type System,
   type Transport,
 } from "../../runtime/mod.ts";
-import { memberRouters, type RouterDirectory } from "../edge/mod.ts";
+import { deskKind, type DeskProtocol } from "../desk_protocol.ts";
+import { memberDesk, memberRouters, type RouterDirectory } from "../edge/mod.ts";
 import {
   type ClusterStatus,
   type DeviceFacts,
@@ -35,6 +36,7 @@ import {
 import type { RouterProtocol } from "../protocol.ts";
 import type { LevelModel } from "../router/mod.ts";
 import { protocolRange, version } from "../version.ts";
+import { Desk } from "./desk.ts";
 import { FamilyBook } from "./family_book.ts";
 import { Hosting } from "./hosting.ts";
 import { Node } from "./node_actor.ts";
@@ -120,12 +122,18 @@ export class Participant {
     return memberRouters(this.#membership, this.#options.system);
   }
 
+  /** A desk of the cluster: this node's own, if it has one. */
+  findDesk(): ActorRef<DeskProtocol> | undefined {
+    return memberDesk(this.#membership, this.#options.system);
+  }
+
   /** Takes part, with the families that the node brings. Throws `Denied` when all others refuse it. */
   async join(families: readonly FamilyFacts[]): Promise<void> {
     const { system, shelf, transport } = this.#options;
     this.#book.learn(families);
     const args = { hosting: this.#hosting, shelf, status: () => this.status() };
     system.spawn(Node, args, { id: nodeId });
+    if (mayLead(system.node)) system.spawn(Desk, args, { id: deskKind });
     if (transport) await sleep(system.clock, HELLO_MS);
     this.#checkWelcome();
     await this.#takeUp();
@@ -196,6 +204,9 @@ export class Participant {
     }));
     const planner = `${node}/main/${plannerKind}/${plannerKind}`;
     return [
+      ...(mayLead(node)
+        ? [{ name: deskKind, address: `${node}/main/${deskKind}/${deskKind}` }]
+        : []),
       ...(this.#isStandIn() ? [] : routers),
       ...this.#hosting.parts.flatMap((part) => this.#replicaOffers(part)),
       ...(this.#epoch === null ? [] : [{

@@ -1,5 +1,11 @@
 /** `deno task serve`: serves families of models over the OpenAI API until it is interrupted. */
-import { createLogger, createMetrics, systemClock } from "../../runtime/mod.ts";
+import {
+  createLogger,
+  createMetrics,
+  observeSystem,
+  observeTransport,
+  systemClock,
+} from "../../runtime/mod.ts";
 import {
   type ClusterConfig,
   type Config,
@@ -17,6 +23,7 @@ import {
 } from "../edge/mod.ts";
 import { mayLead } from "../node_protocol.ts";
 import type { LevelModel } from "../router/mod.ts";
+import { tracing } from "../tracing.ts";
 import { version } from "../version.ts";
 import { bundledFamily } from "./bundled.ts";
 import { connectCluster } from "./connect.ts";
@@ -46,17 +53,22 @@ async function serve(config: Config, mayMove: boolean): Promise<void> {
   requireKeys(config.listen.host, keys);
   const log = createLogger({ level: config.logLevel });
   const stopped = interruption();
-  const lane = config.cluster && await connectCluster(config.cluster);
-  const node = await startNode(config, { ...lane, log, progress: console.error });
+  const [lane, traced] = [config.cluster && await connectCluster(config.cluster), await tracing()];
+  const node = await startNode(config, { ...lane, ...traced, log, progress: console.error });
   try {
     for (const warning of node.warnings) log.warn(warning);
+    const metrics = createMetrics();
+    observeSystem(metrics, node.system);
+    if (lane) observeTransport(metrics, lane.transport);
     const edge = createEdge({
       ...config.listen,
+      ...traced,
       routers: node.directory,
+      findDesk: node.findDesk,
       node: node.system.node,
       limits: config.limits,
       keys,
-      metrics: createMetrics(),
+      metrics,
       log,
       clock: systemClock(),
       version,
@@ -78,7 +90,7 @@ async function work(config: Config, cluster: ClusterConfig): Promise<void> {
   const log = createLogger({ level: config.logLevel });
   const stopped = interruption();
   const lane = await connectCluster(cluster);
-  const node = await startNode({ ...config, families: [] }, { ...lane, log });
+  const node = await startNode({ ...config, families: [] }, { ...lane, ...await tracing(), log });
   try {
     console.log(`Tandem ${version} works as ${cluster.node} of a cluster`);
     checkPlace(await Promise.race([stopped, node.replaced]));

@@ -161,10 +161,10 @@ async function summarise(ref: ActorRef<ReplicaProtocol>): Promise<ReplicaSummary
   const { address } = ref;
   try {
     const load = await ref.ask("status", undefined, { deadlineMs: STATUS_DEADLINE_MS });
-    const { running, waiting, pages } = load;
-    return { address, alive: true, running, waiting, pages };
+    const { running, waiting, pages, steps } = load;
+    return { address, alive: true, running, waiting, pages, steps };
   } catch (error) {
     if (!(error instanceof ActorError)) throw error;
-    return { address, alive: false, running: 0, waiting: 0, pages: [0, 0] };
+    return { address, alive: false, running: 0, waiting: 0, pages: [0, 0], steps: null };
   }
 }

@@ -47,7 +47,7 @@ const Fake = defineActor<ReplicaProtocol, FakeReplica, FakeReplica>({
       }
     },
     drain: () => {},
-    status: () => ({ running: 2, waiting: 1, pages: [3, 4] }) as never,
+    status: () => ({ running: 2, waiting: 1, pages: [3, 4], steps: 5 }) as never,
   },
 });
 
@@ -199,7 +199,7 @@ Deno.test("summary() lists the replicas with their load", async () => {
   test.add("a");
   const { replicas } = await test.level.summary();
   assert.deepEqual(replicas, [
-    { address: "a/main/replica/a", alive: true, running: 2, waiting: 1, pages: [3, 4] },
+    { address: "a/main/replica/a", alive: true, running: 2, waiting: 1, pages: [3, 4], steps: 5 },
   ]);
   assert.equal(test.level.alive, true);
   test.remove("a");
