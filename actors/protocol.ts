@@ -204,6 +204,8 @@ export interface ReplicaSummary {
   readonly waiting: number;
   /** Pages in use and in all. */
   readonly pages: readonly [used: number, total: number];
+  /** Steps that it has computed since its start; `null` when it does not answer. */
+  readonly steps: number | null;
 }
 
 /** State of a family. */

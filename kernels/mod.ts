@@ -11,6 +11,8 @@ export * from "./device.ts";
 export { createReferenceBackend } from "./reference/mod.ts";
 export * from "./webgpu/mod.ts";
 export {
+  type CpuFeatures,
+  cpuFeatures,
   createWasmBackend,
   createWasmThreads,
   type WasmBackendOptions,

@@ -102,6 +102,12 @@ export interface SpawnOptions {
   readonly id?: string;
 }
 
+/** How an actor is spawned on another lane. */
+export interface SpawnOnOptions extends SpawnOptions {
+  /** How long its start may take; as an ask by default. */
+  readonly deadlineMs?: number;
+}
+
 /** The actors of one isolate, and the way to all others. */
 export interface System {
   /** The name of the node. */
@@ -132,7 +138,7 @@ export interface System {
     lane: string,
     kind: string,
     args: unknown,
-    options?: SpawnOptions,
+    options?: SpawnOnOptions,
   ): Promise<ActorRef<P>>;
   /** The reference of an address, here or elsewhere. */
   ref<P>(address: string): ActorRef<P>;

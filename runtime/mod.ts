@@ -12,6 +12,7 @@ export type {
   Context,
   MailboxLimits,
   Receive,
+  SpawnOnOptions,
   SpawnOptions,
   Supervision,
   System,

@@ -1,4 +1,10 @@
-import type { ActorDefinition, AnyActorDefinition, SpawnOptions, System } from "./actor.ts";
+import type {
+  ActorDefinition,
+  AnyActorDefinition,
+  SpawnOnOptions,
+  SpawnOptions,
+  System,
+} from "./actor.ts";
 import { checkName, checkNodeName, formatAddress, parseAddress } from "./address.ts";
 import { Behaviours } from "./behaviour.ts";
 import { Cell, type CellHost } from "./cell.ts";
@@ -135,10 +141,11 @@ export class ActorSystem implements System, CellHost, RefHost {
     lane: string,
     kind: string,
     args: unknown,
-    options: SpawnOptions = {},
+    { id, ...options }: SpawnOnOptions = {},
   ): Promise<ActorRef<P>> {
     const endpoint = lane.includes("/") ? lane : `${this.node}/${lane}`;
-    return this.ref<P>(await this.#root(endpoint).ask("spawn", { kind, args, ...options }));
+    const order = { kind, args, ...(id === undefined ? {} : { id }) };
+    return this.ref<P>(await this.#root(endpoint).ask("spawn", order, options));
   }
 
   ref<P>(address: string): ActorRef<P> {

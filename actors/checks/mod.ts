@@ -13,3 +13,5 @@ export {
   checkShardRequest,
   checkStepResult,
 } from "./replica.ts";
+export { checkHostOrder, checkUnhostOrder, parseNodeFacts } from "./node.ts";
+export { checkClusterStatus, checkDrainRequest } from "./desk.ts";

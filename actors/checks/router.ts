@@ -95,6 +95,7 @@ const replica = z.object({
   running: count,
   waiting: count,
   pages: z.tuple([count, count]),
+  steps: count.nullable(),
 });
 
 const level = z.object({

@@ -2,7 +2,7 @@ import { basename, dirname, resolve } from "node:path";
 import { ConfigError } from "./errors.ts";
 import { firstIssue, showIssue } from "./issue.ts";
 import { configSchema } from "./schema.ts";
-import type { Config, FamilyConfig, LevelConfig } from "./types.ts";
+import type { ClusterConfig, Config, FamilyConfig, LevelConfig } from "./types.ts";
 
 const maxFileBytes = 1 << 20;
 
@@ -38,18 +38,23 @@ export function parseConfig(value: unknown, options: ParseConfigOptions = {}): C
     const reason = showIssue(firstIssue(result.error, value));
     throw new ConfigError("Invalid", `Cannot use ${source}, ${reason}`);
   }
-  const { $schema: _, families, keys, ...rest } = result.data;
+  const { $schema: _, families, keys, cluster, ...rest } = result.data;
   const locate = (path: string) => folder === undefined ? path : resolve(folder, path);
-  const device = rest.devices[0]!.name;
   return {
     ...rest,
     ...(keys === undefined ? {} : { keys: locate(keys) }),
+    ...(cluster === undefined ? {} : { cluster: locateFiles(cluster, locate) }),
     families: families.map(({ calibration, levels, ...family }) => ({
       ...family,
       ...(calibration === undefined ? {} : { calibration: locate(calibration) }),
-      levels: levels.map((level) => ({ device, ...level, model: locate(level.model) })),
+      levels: levels.map((level) => ({ ...level, model: locate(level.model) })),
     })),
   };
+}
+
+function locateFiles(cluster: ClusterConfig, locate: (path: string) => string): ClusterConfig {
+  const files = (["nkey", "ca", "cert", "key"] as const).filter((name) => cluster[name]);
+  return { ...cluster, ...Object.fromEntries(files.map((name) => [name, locate(cluster[name]!)])) };
 }
 
 /** What to say of a family beyond its folders. */

@@ -15,6 +15,7 @@ export { resolveServeConfig } from "./serve_config.ts";
 export type { BundledFamily } from "./serve_config.ts";
 export { parseSize } from "./size.ts";
 export type {
+  ClusterConfig,
   Config,
   DeviceConfig,
   FamilyConfig,
@@ -22,4 +23,6 @@ export type {
   LimitsConfig,
   ListenConfig,
   LogLevel,
+  PartitionConfig,
+  ShardConfig,
 } from "./types.ts";

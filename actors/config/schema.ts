@@ -3,6 +3,9 @@ import { parseSize } from "./size.ts";
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+/** A node's name in a cluster, with or without a role. */
+export const nodePattern = /^([A-Za-z][A-Za-z0-9-]{0,31}:)?[A-Za-z0-9_-]{1,64}$/;
+
 const name = z.string().regex(namePattern, {
   error: "must be 1 to 64 letters, digits, dots, dashes or underscores",
 });
@@ -30,15 +33,38 @@ const device = z.strictObject({
     .describe("What models and caches may take, such as 4GiB; absent = what the machine has."),
 });
 
+const node = z.string().regex(nodePattern, {
+  error: "must be NAME or ROLE:NAME, of letters, digits, dashes and underscores",
+});
+
+const where = {
+  node: node.exactOptional().describe("Node that should hold it; absent = any."),
+  device: name.exactOptional().describe("Device that should hold it; absent = any."),
+};
+
+const partition = z.strictObject({
+  layers: z.int().min(1).describe("How many layers it holds."),
+  ...where,
+});
+
+const shard = z.strictObject({
+  experts: z.array(z.int().min(0).max(65_535)).min(1).max(65_536)
+    .describe("Experts that it holds in every layer, from 0."),
+  ...where,
+});
+
 const level = z.strictObject({
   name: name.describe("The level is asked for as family/level."),
   model: path.describe("Folder of the model: config.json, tokenizer.json, safetensors."),
-  replicas: z.int().min(1).max(1024).default(1).describe("Running copies."),
-  partitions: z.int().min(1).max(1024).default(1)
-    .describe("Actors that the layers of one copy are divided among."),
-  expertShards: z.int().min(0).max(1024).default(0)
+  replicas: z.int().min(1).max(1024).exactOptional()
+    .describe("Running copies; absent = one on each node that can hold a copy by itself."),
+  partitions: z.union([z.int().min(1).max(1024), z.array(partition).min(1).max(1024)]).default(1)
+    .describe("Actors that the layers of one copy are divided among: how many, or which."),
+  expertShards: z.union([z.int().min(0).max(1024), z.array(shard).max(1024)]).default(0)
     .describe("Actors that hold the experts of a mixture; 0 = the partitions hold them."),
-  device: name.exactOptional().describe("Name of a device; absent = the first one."),
+  nodes: z.array(node).min(1).max(1024).exactOptional()
+    .describe("Nodes that may hold copies; absent = all."),
+  device: name.exactOptional().describe("Device that should hold it; absent = any."),
   context: z.int().min(1).exactOptional()
     .describe("Most tokens of one sequence; absent = what the model was trained for."),
   kvCache: size.exactOptional()
@@ -74,7 +100,17 @@ const listen = z.strictObject({
     .describe("More host names that a loopback server answers to, for a proxy before it."),
 });
 
-type Raw = z.output<typeof fields>;
+const cluster = z.strictObject({
+  nats: z.array(z.string().min(1).max(1024)).min(1).max(64)
+    .describe("Servers of NATS, such as nats://host:4222."),
+  node: node.describe("What this node is called in the cluster."),
+  user: z.string().min(1).max(256).exactOptional()
+    .describe("User name; the password is in TANDEM_NATS_PASSWORD."),
+  nkey: path.exactOptional().describe("File with the seed of an nkey user."),
+  ca: path.exactOptional().describe("File of the authorities to trust (PEM)."),
+  cert: path.exactOptional().describe("File of this node's certificate (PEM)."),
+  key: path.exactOptional().describe("File of the certificate's private key (PEM)."),
+});
 
 const fields = z.strictObject({
   $schema: z.string().exactOptional(),
@@ -84,6 +120,7 @@ const fields = z.strictObject({
     .describe("What the models run on."),
   limits: limits.prefault({}).describe("What requests may take."),
   listen: listen.prefault({}).describe("Where the server listens."),
+  cluster: cluster.exactOptional().describe("The cluster to join; absent = the node is alone."),
   keys: path.exactOptional().describe("File of API keys, one a line; # starts a comment."),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info")
     .describe("How much is logged."),
@@ -97,7 +134,6 @@ export const configSchema = fields.superRefine((config, context) => {
   unique(config.families, ["families"], refuse);
   config.families.forEach((family, f) => {
     unique(family.levels, ["families", f, "levels"], refuse);
-    checkDevices(config, family, f, refuse);
   });
 });
 
@@ -112,20 +148,6 @@ function unique(
   items.forEach(({ name }, index) => {
     if (seen.has(name)) refuse([...path, index, "name"], "must differ from the others");
     seen.add(name);
-  });
-}
-
-function checkDevices(
-  { devices }: Raw,
-  { levels }: Raw["families"][number],
-  index: number,
-  refuse: Refuse,
-): void {
-  const names = devices.map(({ name }) => name);
-  levels.forEach(({ device }, l) => {
-    if (device === undefined || names.includes(device)) return;
-    const rule = `must be the name of a device (${names.join(", ")})`;
-    refuse(["families", index, "levels", l, "device"], rule);
   });
 }
 

@@ -1,7 +1,11 @@
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { pid } from "node:process";
 import { parseArgs } from "node:util";
 import { ConfigError } from "./errors.ts";
+import { nodePattern } from "./schema.ts";
 import { parseSize } from "./size.ts";
-import type { LogLevel } from "./types.ts";
+import type { ClusterConfig, LogLevel } from "./types.ts";
 
 /** What `deno task serve` was told; what is absent is left to the configuration and its defaults. */
 export interface ServeOptions {
@@ -25,6 +29,8 @@ export interface ServeOptions {
   readonly context?: number;
   /** Bytes a replica. */
   readonly kvCache?: number;
+  /** The cluster to join. */
+  readonly cluster?: ClusterConfig;
   /** How much is logged. */
   readonly logLevel?: LogLevel;
 }
@@ -46,6 +52,13 @@ const options = {
   keys: { type: "string" },
   context: { type: "string" },
   "kv-cache": { type: "string" },
+  nats: { type: "string", multiple: true },
+  node: { type: "string" },
+  "nats-user": { type: "string" },
+  "nats-nkey": { type: "string" },
+  "nats-ca": { type: "string" },
+  "nats-cert": { type: "string" },
+  "nats-key": { type: "string" },
   "log-level": { type: "string" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "v" },
@@ -77,6 +90,16 @@ With what
   --context N       Most tokens of one sequence (what the model was trained for)
   --kv-cache SIZE   Key-value cache of one replica, such as 512MiB
 
+With others
+  --nats URL        A NATS server to join others by, such as nats://host:4222;
+                    several are tried in turn. Without it the node is alone
+  --node NAME       What this node is called (the machine's name and a number)
+  --nats-user NAME  User at the servers; its password is TANDEM_NATS_PASSWORD
+  --nats-nkey FILE  Seed of an nkey user, instead of name and password
+  --nats-ca FILE    Authorities to trust, for tls:// (PEM)
+  --nats-cert FILE, --nats-key FILE
+                    This node's own certificate and its private key (PEM)
+
   --log-level L     debug, info, warn, error or silent (info)
   -h, --help        Show this
   -v, --version     Show the version
@@ -85,6 +108,7 @@ Examples
   deno task serve
   deno task serve --model ./small --model ./giant --family ours
   deno task serve --config tandem.json --port 9000
+  deno task serve --nats nats://10.0.0.1:4222 --node b
 `;
 
 /** Reads the arguments of `deno task serve`. Throws `ConfigError` `Usage` with one line. */
@@ -147,8 +171,41 @@ function serveOptions(values: Readonly<Record<string, unknown>>): ServeOptions {
     ...given("keys", text("keys")),
     ...given("context", whole("--context", text("context"), 1, Number.MAX_SAFE_INTEGER)),
     ...given("kvCache", bytes("--kv-cache", text("kv-cache"))),
+    ...given("cluster", cluster(text, values["nats"] as string[] | undefined)),
     ...given("logLevel", level(text("log-level"))),
   };
+}
+
+function cluster(
+  text: (name: string) => string | undefined,
+  nats: string[] | undefined,
+): ClusterConfig | undefined {
+  const [user, node] = [text("nats-user"), text("node")];
+  const files = { nkey: "nats-nkey", ca: "nats-ca", cert: "nats-cert", key: "nats-key" };
+  if (nats === undefined) {
+    const needy = ["node", "nats-user", ...Object.values(files)].find((name) => text(name));
+    if (needy === undefined) return undefined;
+    throw usage(`Cannot use --${needy} without --nats: ${text(needy)}`);
+  }
+  if (node !== undefined && !nodePattern.test(node)) {
+    throw usage(`Cannot use --node, it must be NAME or ROLE:NAME, of letters and digits: ${node}`);
+  }
+  const given = Object.entries(files).flatMap(([field, option]) => {
+    const file = text(option);
+    return file === undefined ? [] : [[field, resolve(file)]];
+  });
+  return {
+    nats,
+    node: node ?? machineName(),
+    ...(user !== undefined && { user }),
+    ...Object.fromEntries(given),
+  };
+}
+
+/** Distinct for each process, so that two nodes of one machine do not take each other's place. */
+function machineName(): string {
+  const host = hostname().replaceAll(/[^A-Za-z0-9_-]+/g, "-").slice(0, 48) || "node";
+  return `${host}-${pid}`;
 }
 
 function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {

@@ -22,7 +22,7 @@ export async function resolveServeConfig(
   bundled: BundledFamily,
 ): Promise<Config> {
   const base = await baseConfig(options, bundled);
-  const { threads, context, kvCache, host, port, keys, logLevel } = options;
+  const { threads, context, kvCache, host, port, keys, logLevel, cluster } = options;
   return {
     ...base,
     devices: base.devices.map((device) => ({ ...device, ...given({ threads }) })),
@@ -32,6 +32,7 @@ export async function resolveServeConfig(
     })),
     listen: { ...base.listen, ...given({ host, port }) },
     ...given({ keys: keys === undefined ? undefined : resolve(keys), logLevel }),
+    ...given({ cluster: cluster ?? base.cluster }),
   };
 }
 
@@ -40,15 +41,10 @@ async function baseConfig(options: ServeOptions, bundled: BundledFamily): Promis
   if (models.length > 0) return configFromModels(models, given({ family, calibration: fitted }));
   const { name, calibration } = bundled;
   const zoo = configFromModels(bundled.models, { family: name, ...given({ calibration }) });
-  if (options.config === undefined) return zoo;
+  const families = zoo.families.map((family) => ({ ...family, bundled: true as const }));
+  if (options.config === undefined) return { ...zoo, families };
   const config = await loadConfig(options.config);
-  if (config.families.length > 0) return config;
-  const device = config.devices[0]!.name;
-  const families = zoo.families.map((family) => ({
-    ...family,
-    levels: family.levels.map((level) => ({ ...level, device })),
-  }));
-  return { ...config, families };
+  return config.families.length > 0 ? config : { ...config, families };
 }
 
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -4,11 +4,13 @@ import { showValue } from "../config/mod.ts";
 import { chatForm, textForm } from "./answer/mod.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Completions, Endpoint } from "./completions.ts";
+import { addDesk, type Desks, nodeViews } from "./desk/mod.ts";
 import { HttpError, toHttpError } from "./errors.ts";
 import type { Guard } from "./guard.ts";
 import type { ApiKey, Quotas } from "./keys/mod.ts";
 import { modelEntries } from "./models.ts";
 import { statusPage } from "./page/mod.ts";
+import type { ProgressWatch } from "./progress.ts";
 import { chatParser, completionParser, type RequestLimits } from "./request/mod.ts";
 import { type FamilyReport, readiness, reportFamilies } from "./watch.ts";
 import type { Admission } from "./work.ts";
@@ -19,11 +21,13 @@ export interface AppOptions {
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly completions: Completions;
+  readonly desks: Desks;
   readonly guard: Guard;
   readonly keysNeeded: boolean;
   readonly limits: RequestLimits;
   readonly log: Logger;
   readonly newId: () => string;
+  readonly progress: ProgressWatch;
   readonly quotas: Quotas;
   readonly renderMetrics: (families: readonly FamilyReport[]) => string;
   readonly version: string;
@@ -42,6 +46,7 @@ export function createApp(options: AppOptions): App {
   addApi(app, options);
   addHealth(app, options);
   addWatch(app, options);
+  addDesk(app, options);
   refuseOtherMethods(app);
   app.notFound((context) => {
     const path = showValue(context.req.path);
@@ -76,6 +81,10 @@ function addGuards(app: App, { guard, newId, quotas }: AppOptions): void {
     for (const [name, value] of Object.entries(quotas.headers(key))) {
       context.res.headers.set(name, value);
     }
+  });
+  app.use("/admin/*", async (context, next) => {
+    guard.checkAdmin(context.req.raw);
+    await next();
   });
   for (const path of ["/", "/status", "/metrics"]) {
     app.use(path, async (context, next) => {
@@ -113,8 +122,12 @@ function addApi(app: App, { catalog, clock, completions, limits }: AppOptions): 
   }
 }
 
-function addHealth(app: App, { admission, catalog }: AppOptions): void {
-  app.get("/healthz", () => Response.json({ alive: true }));
+function addHealth(app: App, { admission, catalog, progress }: AppOptions): void {
+  app.get("/healthz", () => {
+    const stuck = progress.stuck(catalog.latest());
+    const alive = stuck.length === 0;
+    return Response.json({ alive, stuck }, { status: alive ? 200 : 503 });
+  });
   app.get("/readyz", async () => {
     const state = readiness(await reportFamilies(catalog), admission.draining);
     const headers: HeadersInit = state.ready ? {} : { "retry-after": "1" };
@@ -123,19 +136,23 @@ function addHealth(app: App, { admission, catalog }: AppOptions): void {
 }
 
 function addWatch(app: App, options: AppOptions): void {
-  const { admission, catalog, clock, keysNeeded, renderMetrics, version } = options;
+  const { admission, catalog, clock, desks, keysNeeded, renderMetrics, version } = options;
   const begun = clock.monotonic();
   const page = statusPage();
   app.get("/", () => new Response(page.html, { headers: page.headers }));
-  app.get("/status", async () =>
-    Response.json({
+  app.get("/status", async () => {
+    // Without a desk the families are still worth showing.
+    const nodes = desks.status().then(nodeViews, () => []);
+    return Response.json({
       version,
       uptime_seconds: Math.round((clock.monotonic() - begun) / 1000),
       draining: admission.draining,
       in_flight: admission.inFlight,
       key_needed: keysNeeded,
       families: await reportFamilies(catalog),
-    }, { headers: { "cache-control": "no-store" } }));
+      nodes: await nodes,
+    }, { headers: { "cache-control": "no-store" } });
+  });
   app.get("/metrics", async () =>
     new Response(renderMetrics(await reportFamilies(catalog)), {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },

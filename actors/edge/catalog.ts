@@ -99,6 +99,17 @@ export class Catalog {
     return known.status;
   }
 
+  /** What the routers said last, at once; what is old is asked for anew meanwhile. */
+  latest(): readonly FamilyStatus[] {
+    return this.families.flatMap((family) => {
+      const known = this.#known.get(family);
+      if (known === undefined || this.#clock.now() - known.at > staleMs) {
+        this.status(family).catch(() => {});
+      }
+      return known ? [known.status] : [];
+    });
+  }
+
   async #notFound(model: string): Promise<HttpError> {
     const names = await Promise.all(this.families.map(async (family) => {
       const status = await this.recent(family).catch(() => null);

@@ -13,9 +13,11 @@ import { Catalog } from "./catalog.ts";
 import { Completions } from "./completions.ts";
 import { Guard } from "./guard.ts";
 import { type KeyRing, Quotas } from "./keys/mod.ts";
+import { Desks, type FindDesk } from "./desk/mod.ts";
 import { FamilyMetrics } from "./family_metrics.ts";
-import { Balancer, createGenerations } from "./generation/mod.ts";
+import { Balancer, createGenerations, type Failover } from "./generation/mod.ts";
 import { EdgeMetrics } from "./metrics.ts";
+import { ProgressWatch } from "./progress.ts";
 import type { RouterDirectory } from "./routers.ts";
 import { Admission } from "./work.ts";
 
@@ -23,6 +25,8 @@ import { Admission } from "./work.ts";
 export interface EdgeOptions {
   /** Where the routers of the families are, by the name that clients call them. */
   readonly routers: RouterDirectory;
+  /** Finds a node that knows the cluster; nobody is asked about it when absent. */
+  readonly findDesk?: FindDesk;
   /** What requests may take; those of the configuration. */
   readonly limits: LimitsConfig;
   /** Who may call; `null` = anybody who can reach the address. */
@@ -73,7 +77,10 @@ export function createEdge(options: EdgeOptions): Edge {
   const catalog = new Catalog(routers, balancer, clock);
   const metrics = new EdgeMetrics(options.metrics, clock, () => admission.inFlight);
   const familyMetrics = new FamilyMetrics(options.metrics);
-  const failedOver = (family: string) => metrics.failedOver(family);
+  const failedOver = (failover: Failover) => {
+    metrics.failedOver(failover.family);
+    log.warn("Went on at another router", { ...failover });
+  };
   const isHere = ({ address }: AnyRef) => address.startsWith(`${options.node}/`);
   const generate = createGenerations({ routers, balancer, clock, rng, isHere, failedOver });
   const { bodyBytes } = limits;
@@ -98,6 +105,7 @@ export function createEdge(options: EdgeOptions): Edge {
       quotas,
       tracer: options.tracer,
     }),
+    desks: new Desks(options.findDesk ?? (() => undefined)),
     guard: new Guard({
       keys,
       host: options.host ?? "127.0.0.1",
@@ -108,6 +116,7 @@ export function createEdge(options: EdgeOptions): Edge {
     limits,
     log,
     newId: options.newId ?? (() => crypto.randomUUID().replaceAll("-", "")),
+    progress: new ProgressWatch(clock, options.node),
     quotas,
     renderMetrics: (families) => {
       familyMetrics.show(families);

@@ -2,8 +2,9 @@
  * An edge in a process of its own, told by its environment where the cluster is:
  * `TANDEM_NATS_URL=nats://host:4222 deno serve -A actors/edge/main.ts`. Any number of them may run.
  */
-import { connectNats, openTelemetryTracer } from "../../runtime/mod.ts";
+import { connectNats } from "../../runtime/mod.ts";
 import { ConfigError } from "../config/mod.ts";
+import { tracing } from "../tracing.ts";
 import { readSettings, type Standalone, standaloneEdge } from "./cluster/mod.ts";
 
 const edge = await start();
@@ -17,11 +18,10 @@ export default {
 async function start(): Promise<Standalone> {
   try {
     const settings = readSettings((name) => Deno.env.get(name));
-    const isTraced = Deno.env.get("OTEL_DENO") === "true";
     return await standaloneEdge({
       settings,
       connect: (node) => connectNats({ ...settings.nats, name: node }),
-      ...(isTraced && { tracer: await openTelemetryTracer() }),
+      ...await tracing(),
     });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -1,9 +1,9 @@
 import { FormatError, KernelError, TextError } from "../../kernels/mod.ts";
 import { ActorError } from "../../runtime/mod.ts";
 import { ConfigError } from "../config/mod.ts";
+import { LayoutError } from "../planner/mod.ts";
 import { CalibrationError } from "../router/mod.ts";
 import { ItemsError } from "./items.ts";
-import { LayoutError } from "./layout.ts";
 
 const expected = [
   ActorError,

@@ -1,6 +1,8 @@
 import { availableParallelism } from "node:os";
 import type { System, Thread } from "../../runtime/mod.ts";
 import type { DeviceConfig } from "../config/mod.ts";
+import type { DeviceFacts } from "../node_protocol.ts";
+import type { MeterProtocol } from "./meter.ts";
 
 /** A compute device of this node: its Worker, attached to the system under the device's name. */
 export interface DeviceWorker {
@@ -8,6 +10,9 @@ export interface DeviceWorker {
   readonly thread: Thread;
   close(): void;
 }
+
+/** What a device that was not measured counts as: all the same. */
+const UNKNOWN_SPEED = 1e9;
 
 /** Threads that a device computes with when its configuration does not say. */
 export function defaultThreads(): number {
@@ -25,4 +30,26 @@ export function startDevice(system: System, config: DeviceConfig): DeviceWorker 
     thread: system.attachThread(config.name, worker),
     close: () => worker.terminate(),
   };
+}
+
+/** What a node announces of its devices; their speed is measured where it matters, one after another. */
+export async function describeDevices(
+  system: System,
+  devices: readonly DeviceWorker[],
+  measured: boolean,
+): Promise<DeviceFacts[]> {
+  const machine = Deno.systemMemoryInfo().available;
+  const facts: DeviceFacts[] = [];
+  for (const { config: { name, kind, memory } } of devices) {
+    const speed = measured ? await measure(system, name) : UNKNOWN_SPEED;
+    facts.push({ name, kind, memory: Math.min(memory ?? machine, machine), speed });
+  }
+  return facts;
+}
+
+async function measure(system: System, device: string): Promise<number> {
+  const meter = await system.spawnOn<MeterProtocol>(device, "meter", undefined);
+  const speed = await meter.ask("measure");
+  await system.stop(meter);
+  return speed;
 }

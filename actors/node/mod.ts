@@ -7,6 +7,5 @@ export { bundledFamily } from "./bundled.ts";
 export { type CalibrationRun, fitCalibration } from "./calibration_run.ts";
 export { describeError, runCommand } from "./command.ts";
 export { isExactMatch, ItemsError, type LabelledPrompt, parseItems, toPrompt } from "./items.ts";
-export { type Layout, layOut, LayoutError } from "./layout.ts";
 export { type NodeOptions, type NodeProgress, startNode, type TandemNode } from "./node.ts";
 export { progressLine } from "./progress.ts";

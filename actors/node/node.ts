@@ -1,22 +1,25 @@
-/** A node: devices, replicas and routers of the families of one configuration. */
-import { checkpointBytes, openModel, parseModelSpec } from "../../kernels/mod.ts";
-import { type ActorRef, createSystem, type Logger, type System } from "../../runtime/mod.ts";
-import type { Config, FamilyConfig, LevelConfig } from "../config/mod.ts";
-import type { RouterProtocol } from "../protocol.ts";
+/** A node: devices, replicas and routers; alone, or one of a cluster. */
 import {
-  type Calibration,
-  type Family,
-  Level,
-  type LevelModel,
-  matchCalibration,
-  openLevelModel,
-  parseCalibration,
-  Router,
-} from "../router/mod.ts";
-import { deploy, type Deployment, type RunningReplica } from "./deploy.ts";
-import { type DeviceWorker, startDevice } from "./devices.ts";
-import { Keeper } from "./keeper.ts";
-import { type Layout, layOut, LayoutError } from "./layout.ts";
+  type ActorRef,
+  createSystem,
+  type Logger,
+  type Store,
+  type System,
+  systemClock,
+  type Tracer,
+  type Transport,
+} from "../../runtime/mod.ts";
+import type { Config } from "../config/mod.ts";
+import type { DeskProtocol } from "../desk_protocol.ts";
+import type { RouterDirectory } from "../edge/mod.ts";
+import type { ClusterStatus, FamilyFacts } from "../node_protocol.ts";
+import { layOut, LayoutError } from "../planner/mod.ts";
+import type { RouterProtocol } from "../protocol.ts";
+import type { LevelModel } from "../router/mod.ts";
+import { bringFamilies } from "./bring_families.ts";
+import { describeDevices, type DeviceWorker, startDevice } from "./devices.ts";
+import { Participant } from "./participant.ts";
+import { Shelf } from "./shelf.ts";
 
 /** What a starting node reports. */
 export type NodeProgress = (line: string) => void;
@@ -31,146 +34,108 @@ export interface NodeOptions {
   readonly node?: string;
   /** Quantile taken as confidence by families without a calibration; 0 by default. */
   readonly q?: number;
+  /** The way to the other nodes of a cluster; absent = the node is alone. */
+  readonly transport?: Transport;
+  /** Where the cluster keeps its leases; goes with `transport`. */
+  readonly store?: Store;
+  /** The build that it announces; this one by default. */
+  readonly version?: string;
+  /** Measures requests across nodes; none by default. */
+  readonly tracer?: Tracer;
 }
 
 /** A running node. */
 export interface TandemNode {
   /** The system that its actors run in. */
   readonly system: System;
-  /** Routers by the names of their families. */
+  /** Routers that run here, by the names of their families. */
   readonly routers: ReadonlyMap<string, ActorRef<RouterProtocol>>;
-  /** Small to giant, a family. */
+  /** The routers of all nodes. */
+  readonly directory: RouterDirectory;
+  /** Models of the families that are routed here, small to giant, a family. */
   readonly models: ReadonlyMap<string, readonly LevelModel[]>;
   /** Warnings of the start, for people. */
   readonly warnings: readonly string[];
-  /** Stops its actors and their threads. */
+  /** The cluster as this node sees it. */
+  status(): ClusterStatus;
+  /** A desk of the cluster; undefined while there is none. */
+  findDesk(): ActorRef<DeskProtocol> | undefined;
+  /** Resolves, with the reason, when the node must end because another has taken its name. */
+  readonly replaced: Promise<string>;
+  /** Takes no more work and waits until what it hosts has been moved to others, at most `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  /** Stops its actors and their threads, and leaves the cluster with a goodbye. */
   close(): Promise<void>;
 }
 
-/** A level that is known to fit, before anything is loaded. */
-interface PlannedLevel {
-  readonly config: LevelConfig;
-  readonly model: LevelModel;
-  readonly layout: Layout;
-}
-
-/** Starts everything that a configuration names. Throws one-line errors; nothing is left running then. */
-export async function startNode(
-  config: Config,
-  options: NodeOptions = {},
-): Promise<TandemNode> {
-  const planned = await planFamilies(config);
+/**
+ * Starts a node. Alone, everything that its configuration names runs when this resolves; in a cluster, the
+ * node has joined, and the planner gives it work as it finds it. Throws one-line errors; nothing is left running
+ * then.
+ */
+export async function startNode(config: Config, options: NodeOptions = {}): Promise<TandemNode> {
+  const { log, node = "local", transport, store, progress } = options;
+  const shelf = new Shelf();
+  const since = systemClock().now();
+  const brought = await bringFamilies(config, shelf, { since, q: options.q ?? 0 });
   const system = createSystem({
-    node: options.node ?? "local",
-    ...(options.log && { log: options.log }),
+    node,
+    ...(log && { log }),
+    ...(transport && { transport }),
+    ...(store && { store }),
+    ...(options.tracer && { tracer: options.tracer }),
   });
-  const devices = config.devices.map((device) => startDevice(system, device));
-  const keeper = new Keeper(system, system.log);
-  const close = () => {
-    keeper.close();
-    return shutdown(system, devices);
+  const workers = config.devices.map((device) => startDevice(system, device));
+  let participant: Participant | undefined;
+  const close = async () => {
+    await participant?.leave();
+    await shutdown(system, workers);
   };
   try {
-    const routers = new Map<string, ActorRef<RouterProtocol>>();
-    const warnings: string[] = [];
-    for (const [family, levels] of planned) {
-      const { router, warning } = await startFamily(system, keeper, family, levels, options);
-      routers.set(family.name, router);
-      if (warning) warnings.push(warning);
-    }
-    const models = new Map(
-      [...planned].map(([{ name }, levels]) => [name, levels.map((l) => l.model)]),
-    );
-    return { system, routers, models, warnings, close };
+    const isMeasured = transport !== undefined || workers.length > 1;
+    const devices = await describeDevices(system, workers, isMeasured);
+    const joined = participant = new Participant({ ...options, system, shelf, devices });
+    if (!transport) { for (const line of loading(brought.families, shelf)) progress?.(line); }
+    await joined.join(brought.families);
+    if (!transport) await runAll(joined);
+    return {
+      system,
+      warnings: brought.warnings,
+      get routers() {
+        return joined.routers;
+      },
+      get models() {
+        return joined.models;
+      },
+      directory: joined.directory,
+      replaced: joined.replaced,
+      status: () => joined.status(),
+      findDesk: () => joined.findDesk(),
+      drain: (graceMs) => joined.drain(graceMs),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function planFamilies(config: Config): Promise<Map<FamilyConfig, PlannedLevel[]>> {
-  const planned = new Map<FamilyConfig, PlannedLevel[]>();
-  for (const family of config.families) {
-    planned.set(family, await Promise.all(family.levels.map(planLevel)));
-  }
-  checkMemory([...planned.values()].flat(), config);
-  return planned;
+/** Waits until everything runs. Throws what stands against it. */
+async function runAll(participant: Participant): Promise<void> {
+  const { problems } = await participant.planned();
+  if (problems.length > 0) throw new LayoutError(problems[0]!);
 }
 
-async function planLevel(config: LevelConfig): Promise<PlannedLevel> {
-  const folder = openModel(config.model);
-  try {
-    const layout = layOut(config, parseModelSpec(folder.config), checkpointBytes(folder.weights));
-    const model = await openLevelModel(config.name, config.model, layout.limits.context);
-    return { config, model, layout };
-  } finally {
-    folder.close();
-  }
-}
-
-/** Refuses what the machine or a device's share of it cannot hold. */
-function checkMemory(levels: readonly PlannedLevel[], { devices }: Config): void {
-  const machine = Deno.systemMemoryInfo().available;
-  for (const device of devices) {
-    const needed = levels.filter(({ config }) => config.device === device.name)
-      .reduce((sum, { config, layout }) => sum + config.replicas * layout.bytes, 0);
-    const limit = Math.min(device.memory ?? machine, machine);
-    if (needed <= limit) continue;
-    const [need, have] = [needed, limit].map((bytes) => `${Math.ceil(bytes / 1e6)} MB`);
-    throw new LayoutError(
-      `Cannot fit the models into the ${have} of memory of ${device.name}: ${need}`,
-    );
-  }
-}
-
-async function startFamily(
-  system: System,
-  keeper: Keeper,
-  family: FamilyConfig,
-  planned: readonly PlannedLevel[],
-  { progress, q }: NodeOptions,
-): Promise<{ router: ActorRef<RouterProtocol>; warning?: string }> {
-  const calibration = await readCalibration(family, planned);
-  const levels: Level[] = [];
-  for (const [i, { config, model, layout }] of planned.entries()) {
-    progress?.(`Loading ${family.name}/${config.name}: ${(layout.bytes / 1e6).toFixed(0)} MB`);
-    const copies: [Deployment, RunningReplica][] = [];
-    for (let index = 0; index < config.replicas; index++) {
-      const deployment = { family: family.name, level: config, spec: model.spec, layout, index };
-      copies.push([deployment, await deploy(system, deployment)]);
-    }
-    const isLast = i === planned.length - 1;
-    const { threshold = null, used = isLast } = calibration?.levels[i] ?? {};
-    const level = new Level(model, copies.map(([, { replica }]) => replica), threshold, used);
-    for (const [deployment, running] of copies) keeper.keep(deployment, running, level);
-    levels.push(level);
-  }
-  const args: Family = { name: family.name, levels, q: calibration?.signal.q ?? q ?? 0 };
-  const router = system.spawn(Router, args, { id: family.name });
-  await system.ready(router);
-  if (calibration || planned.length === 1) return { router };
-  const last = planned.at(-1)!.config.name;
-  const warning =
-    `Family ${family.name} has no calibration: ${family.name} answers with ${last} only. ` +
-    "Fit one with: deno task calibrate --help";
-  return { router, warning };
-}
-
-async function readCalibration(
-  { calibration: path }: FamilyConfig,
-  planned: readonly PlannedLevel[],
-): Promise<Calibration | undefined> {
-  if (path === undefined) return undefined;
-  const calibration = parseCalibration(await Deno.readTextFile(path), path);
-  matchCalibration(
-    calibration,
-    planned.map(({ model }) => ({ name: model.name, model: model.hash })),
-    path,
+function loading(families: readonly FamilyFacts[], shelf: Shelf): string[] {
+  return families.flatMap(({ name, levels }) =>
+    levels.map(({ config, model }) => {
+      const { bytes } = layOut(config, shelf.find(model)!.facts);
+      return `Loading ${name}/${config.name}: ${(bytes / 1e6).toFixed(0)} MB`;
+    })
   );
-  return calibration;
 }
 
-async function shutdown(system: System, devices: readonly DeviceWorker[]): Promise<void> {
+async function shutdown(system: System, workers: readonly DeviceWorker[]): Promise<void> {
   await system.shutdown();
-  for (const device of devices) device.close();
+  for (const worker of workers) worker.close();
 }

@@ -1,18 +1,34 @@
 /** `deno task serve`: serves families of models over the OpenAI API until it is interrupted. */
-import { createLogger, createMetrics, systemClock } from "../../runtime/mod.ts";
-import { type Config, parseServeArguments, resolveServeConfig } from "../config/mod.ts";
+import {
+  createLogger,
+  createMetrics,
+  observeSystem,
+  observeTransport,
+  systemClock,
+} from "../../runtime/mod.ts";
+import {
+  type ClusterConfig,
+  type Config,
+  ConfigError,
+  parseServeArguments,
+  resolveServeConfig,
+} from "../config/mod.ts";
 import {
   createEdge,
-  fixedRouters,
+  type Edge,
   loadKeys,
   requireKeys,
   type Server,
   startServer,
 } from "../edge/mod.ts";
+import { mayLead } from "../node_protocol.ts";
+import type { LevelModel } from "../router/mod.ts";
+import { tracing } from "../tracing.ts";
+import { version } from "../version.ts";
 import { bundledFamily } from "./bundled.ts";
+import { connectCluster } from "./connect.ts";
 import { runCommand } from "./command.ts";
 import { startNode, type TandemNode } from "./node.ts";
-import { version } from "../version.ts";
 
 if (import.meta.main) await runCommand(main);
 
@@ -21,6 +37,15 @@ async function main(): Promise<void> {
   if (command.kind === "help") return console.log(command.text);
   if (command.kind === "version") return console.log(version);
   const config = await resolveServeConfig(command.options, bundledFamily());
+  const { cluster } = config;
+  if (cluster && !mayLead(cluster.node)) await work(config, cluster);
+  else await serve(config, command.options.port === undefined);
+  console.error("Stopped");
+  Deno.exit(0);
+}
+
+/** Serves until it is interrupted; `mayMove` says that another port than the default would do. */
+async function serve(config: Config, mayMove: boolean): Promise<void> {
   const keys = await loadKeys({
     ...(config.keys !== undefined && { file: config.keys }),
     ...(Deno.env.has("TANDEM_API_KEYS") && { list: Deno.env.get("TANDEM_API_KEYS")! }),
@@ -28,59 +53,103 @@ async function main(): Promise<void> {
   requireKeys(config.listen.host, keys);
   const log = createLogger({ level: config.logLevel });
   const stopped = interruption();
-  const node = await startNode(config, { log, progress: console.error });
+  const [lane, traced] = [config.cluster && await connectCluster(config.cluster), await tracing()];
+  const node = await startNode(config, { ...lane, ...traced, log, progress: console.error });
   try {
     for (const warning of node.warnings) log.warn(warning);
+    const metrics = createMetrics();
+    observeSystem(metrics, node.system);
+    if (lane) observeTransport(metrics, lane.transport);
     const edge = createEdge({
       ...config.listen,
-      routers: fixedRouters(node.routers),
+      ...traced,
+      routers: node.directory,
+      findDesk: node.findDesk,
       node: node.system.node,
       limits: config.limits,
       keys,
-      metrics: createMetrics(),
+      metrics,
       log,
       clock: systemClock(),
       version,
     });
-    const server = startServer({ edge, host: config.listen.host, port: config.listen.port });
+    const server = listen(edge, config, mayMove);
     console.log(greeting(server, config, node));
-    await stopped;
+    checkPlace(await Promise.race([stopped, node.replaced]));
     console.error("Stopping: finishing requests (interrupt again to cancel them)");
-    await Promise.race([server.stop(), interruption().then(() => server.stop(0))]);
+    const graceMs = config.limits.drainSeconds * 1000;
+    const finished = Promise.all([server.stop(), node.drain(graceMs)]);
+    await Promise.race([finished, interruption().then(() => server.stop(0))]);
   } finally {
     await node.close();
   }
-  console.error("Stopped");
-  Deno.exit(0);
+}
+
+/** Works for a cluster until it is interrupted: hosts what it is told to, and answers nobody by HTTP. */
+async function work(config: Config, cluster: ClusterConfig): Promise<void> {
+  const log = createLogger({ level: config.logLevel });
+  const stopped = interruption();
+  const lane = await connectCluster(cluster);
+  const node = await startNode({ ...config, families: [] }, { ...lane, ...await tracing(), log });
+  try {
+    console.log(`Tandem ${version} works as ${cluster.node} of a cluster`);
+    checkPlace(await Promise.race([stopped, node.replaced]));
+    console.error("Stopping: letting others take over (interrupt again to leave at once)");
+    await Promise.race([node.drain(config.limits.drainSeconds * 1000), interruption()]);
+  } finally {
+    await node.close();
+  }
+}
+
+/** Throws when a node was not told to stop, but lost its name. */
+function checkPlace(why: string | undefined): void {
+  if (why !== undefined) throw new ConfigError("Usage", `Cannot stay, ${why} (see --node)`);
+}
+
+/** Listens; several nodes on one machine share no port, so all but the first take any that is free. */
+function listen(edge: Edge, { listen, cluster }: Config, mayMove: boolean): Server {
+  const { host, port } = listen;
+  try {
+    return startServer({ edge, host, port });
+  } catch (error) {
+    if (!cluster || !mayMove || !(error instanceof ConfigError)) throw error;
+    return startServer({ edge, host, port: 0 });
+  }
 }
 
 /** Resolves at the next SIGINT or SIGTERM. */
-function interruption(): Promise<void> {
+function interruption(): Promise<undefined> {
   return new Promise((resolve) => {
     const signals = ["SIGINT", "SIGTERM"] as const;
     const listener = () => {
       for (const signal of signals) Deno.removeSignalListener(signal, listener);
-      resolve();
+      resolve(undefined);
     };
     for (const signal of signals) Deno.addSignalListener(signal, listener);
   });
 }
 
 /** What is served, where, and a line to try. */
-function greeting({ url }: Server, { families }: Config, { models }: TandemNode): string {
-  const lines = families.map(({ name, levels }) => {
+function greeting({ url }: Server, { cluster }: Config, { models }: TandemNode): string {
+  const lines = [...models].map(([name, levels]) => {
     const names = levels.map((level) => `${name}/${level.name}`).join(" -> ");
     return `  ${name}: ${names}`;
   });
-  const { name } = families[0]!;
-  const chats = models.get(name)!.every(({ template }) => template !== undefined);
+  const joined = cluster ? ` as ${cluster.node} of a cluster` : "";
+  const [first] = models;
+  return [
+    `Tandem ${version} serves at ${url}${joined}`,
+    ...lines,
+    ...(first ? ["Try:", `  ${example(url, ...first)}`] : []),
+  ].join("\n");
+}
+
+function example(url: string, name: string, models: readonly LevelModel[]): string {
+  const chats = models.every(({ template }) => template !== undefined);
   const content = name === "zoo" ? "3421cm to mm=" : "Hello!";
   const body = chats
     ? { model: name, messages: [{ role: "user", content }] }
     : { model: name, prompt: content, max_tokens: 64 };
   const path = chats ? "chat/completions" : "completions";
-  return `Tandem ${version} serves at ${url}
-${lines.join("\n")}
-Try:
-  curl ${url}/v1/${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
+  return `curl ${url}/v1/${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
 }

@@ -18,8 +18,11 @@ export function batchOf(chunks: readonly Chunk[]): Batch {
 
 /** Tokens and pages; row `i` of the page tables is that of chunk `i`. */
 function placementOf(chunks: readonly Chunk[]) {
-  const tokens = chunks.reduce((sum, { count }) => sum + count, 0);
-  const width = Math.max(...chunks.map(({ sequence }) => sequence.table.pages.length));
+  let [tokens, width] = [0, 0];
+  for (const { sequence, count } of chunks) {
+    tokens += count;
+    width = Math.max(width, sequence.table.pages.length);
+  }
   const [ids, positions, sequences, indices, pages] = [
     new Int32Array(tokens),
     new Int32Array(tokens),

@@ -16,3 +16,4 @@ export { type ReplicaLimits, stepCapacity } from "./limits.ts";
 export { Replica, type ReplicaArgs } from "./replica.ts";
 export { type Chunk, Scheduler, type SchedulerLimits } from "./scheduler.ts";
 export { Sequence, type TokenSink } from "./sequence.ts";
+export type { Cancellable } from "./turns.ts";

@@ -19,7 +19,7 @@ import { refusing } from "../refusing.ts";
 import type { PartitionProtocol, PartitionStep, WireFormat } from "../replica_protocol.ts";
 import { fromWire, toWire } from "../wire.ts";
 import { HiddenInbox } from "./hidden_inbox.ts";
-import { Turns } from "./turns.ts";
+import { type Cancellable, Turns } from "./turns.ts";
 
 /** What a partition is made of. */
 export interface PartitionArgs {
@@ -50,7 +50,7 @@ export interface LoadedPartition {
   /** Whether it embeds token ids; if not, it waits for hidden states. */
   readonly first: boolean;
   /** Computes a step; the last partition answers with samples, others with `hidden`. */
-  step(step: Step, signal: AbortSignal): Promise<StepResult>;
+  step(step: Step, request: Cancellable): Promise<StepResult>;
   /** Frees its memory. */
   close(): void;
 }
@@ -71,6 +71,7 @@ interface PartitionState {
 /** A kind of actor that holds layers on `device`; spawned by its kind with {@link PartitionArgs}. */
 export function definePartition(device: Device): AnyActorDefinition {
   return definePartitionOf(async ({ system }, args) => {
+    const asks = (args.expertShards ?? []).length > 0;
     const { backend, value } = await loadModel(device, args, (backend, spec, weights) => {
       const remoteExperts = askShards(system, spec, args);
       const options = { ...args, ...(remoteExperts && { remoteExperts }) };
@@ -78,7 +79,7 @@ export function definePartition(device: Device): AnyActorDefinition {
     });
     return {
       first: value.first,
-      step: (step, signal) => value.step(step, signal),
+      step: (step, request) => value.step(step, asks ? request.signal : undefined),
       close: () => backend.close(),
     };
   });
@@ -107,19 +108,19 @@ export function definePartitionOf(load: LoadPartition): AnyActorDefinition {
 async function computeStep(
   { partition, inbox, turns, wire }: PartitionState,
   { id, step, next }: PartitionStep,
-  { system, signal, deadline }: Context<PartitionProtocol>,
+  context: Context<PartitionProtocol>,
 ): Promise<StepResult | null> {
   if (turns.length + inbox.waiting >= MOST_STEPS) {
     throw new ActorError("Overloaded", `Cannot queue more than ${MOST_STEPS} steps`);
   }
-  const arrived = partition.first ? undefined : await inbox.take(id, signal);
+  const arrived = partition.first ? undefined : await inbox.take(id, context.signal);
   const whole = arrived ? { ...step, hidden: fromWire(arrived) } : step;
   return await turns.run(async () => {
-    const result = await refusing(partition.step(whole, signal));
+    const result = await refusing(partition.step(whole, context));
     if (next === undefined) return result;
     const hidden = toWire(result.hidden!, wire);
-    const options = { deadline, transfer: [hidden.buffer] };
-    system.ref<PartitionProtocol>(next).tell("hidden", { id, hidden }, options);
+    const options = { deadline: context.deadline, transfer: [hidden.buffer] };
+    context.system.ref<PartitionProtocol>(next).tell("hidden", { id, hidden }, options);
     return null;
-  }, signal);
+  }, context);
 }

@@ -170,10 +170,10 @@ async function computeStep(state: ReplicaState, chunks: readonly Chunk[]): Promi
 
 function commit(state: ReplicaState, { sequence }: Chunk, result: StepResult, row: number): void {
   const { scheduler } = state;
-  const token = sampledToken(result, row, sequence.request.alternatives);
-  const finish = sequence.append(token.id);
+  const { alternatives } = sequence.request;
+  const finish = sequence.append(result.sampled[row]!);
   const queue = scheduler.running.length + scheduler.waiting;
-  sequence.sink.push({ ...token, queue, ...(finish && { finish }) });
+  sequence.sink.push(sampledToken(result, row, { alternatives, queue, finish }));
   if (!finish) return;
   scheduler.finish(sequence);
   sequence.sink.close();

@@ -1,3 +1,9 @@
+/** What may be cancelled. A message's signal is made on demand, which costs more than most steps wait. */
+export interface Cancellable {
+  /** Aborted when the answer is not wanted any more. */
+  readonly signal: AbortSignal;
+}
+
 /** Work that must not overlap, done in the order in which it is asked for. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
@@ -8,11 +14,11 @@ export class Turns {
     return this.#waiting;
   }
 
-  /** Does `work` once all before it is done; not at all when the signal is aborted by then. */
-  run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    this.#waiting++;
+  /** Does `work` once all before it is done; not at all when it had to wait and is cancelled by then. */
+  run<T>(work: () => Promise<T>, request: Cancellable): Promise<T> {
+    const waits = this.#waiting++ > 0;
     const result = this.#last.then(() => {
-      signal.throwIfAborted();
+      if (waits) request.signal.throwIfAborted();
       return work();
     });
     this.#last = result.catch(() => {}).then(letEventsIn).then(() => this.#waiting--);

@@ -3,6 +3,7 @@ import { checkSampledToken } from "../checks/mod.ts";
 import type { LevelSummary, ReplicaSummary } from "../protocol.ts";
 import type { ReplicaProtocol, ReplicaRequest, SampledToken } from "../replica_protocol.ts";
 import type { LevelModel } from "./level_model.ts";
+import { type OfferedReplica, type Replica, ReplicaSet } from "./replica_set.ts";
 
 /** A request's own end of a replica's stream. */
 export interface StreamControl {
@@ -12,34 +13,44 @@ export interface StreamControl {
   readonly deadline: number;
   /** What causes it, for tracers. */
   readonly trace?: string | undefined;
+  /** How long to wait for a replica while there is none, in milliseconds; 30,000 by default. */
+  readonly patienceMs?: number;
 }
 
-interface Member {
-  readonly ref: ActorRef<ReplicaProtocol>;
-  outstanding: number;
-  alive: boolean;
+/** How a level is served. */
+export interface LevelOptions {
+  /** The system that its replicas are reached by. */
+  readonly system: System;
+  /** Least confidence that accepts an answer; `null` accepts all. */
+  readonly threshold: number | null;
+  /** Whether the cascade visits it. */
+  readonly used: boolean;
 }
 
-/** How often a generation may lose its replica before it is given up. */
-const MAX_LOSSES = 5;
+/** How often in a row a generation may lose its replica without a token before it is given up. */
+const MAX_LOSSES = 8;
+
+/** How long a generation waits for a replica when there is none. */
+const PATIENCE_MS = 30_000;
 
 /** A replica that does not report its load in this time counts as busy. */
 const STATUS_DEADLINE_MS = 2000;
 
-/** A level as a router serves it: its model and its replicas. */
+/** A level as a router serves it: its model, and whichever replicas there are. */
 export class Level {
-  readonly #members: Member[];
-  #system: System | undefined;
+  /** Least confidence that accepts an answer; `null` accepts all. */
+  readonly threshold: number | null;
+  /** Whether the cascade visits this level. */
+  readonly used: boolean;
+  readonly #system: System;
+  readonly #replicas: ReplicaSet;
 
-  /** `threshold` is the least confidence that accepts an answer; `null` accepts all. */
-  constructor(
-    readonly model: LevelModel,
-    replicas: readonly ActorRef<ReplicaProtocol>[],
-    readonly threshold: number | null,
-    /** Whether the cascade visits this level. */
-    readonly used: boolean,
-  ) {
-    this.#members = replicas.map((ref) => ({ ref, outstanding: 0, alive: true }));
+  /** A level without replicas. */
+  constructor(readonly model: LevelModel, { system, threshold, used }: LevelOptions) {
+    this.threshold = threshold;
+    this.used = used;
+    this.#system = system;
+    this.#replicas = new ReplicaSet(system);
   }
 
   /** Its model's name within the family. */
@@ -47,47 +58,44 @@ export class Level {
     return this.model.name;
   }
 
-  /** Whether any replica is alive. */
+  /** Whether there is a replica. */
   get alive(): boolean {
-    return this.#members.some((member) => member.alive);
+    return this.#replicas.size > 0;
   }
 
-  /** Notes deaths from now on. */
-  watch(system: System): void {
-    this.#system = system;
-    for (const member of this.#members) this.#follow(member);
-  }
-
-  /** Notes that a replica runs again under its old address. */
-  revive(address: string): void {
-    const member = this.#members.find(({ ref }) => ref.address === address);
-    if (member) this.#follow(member);
+  /** Takes over which replicas there are. */
+  update(offered: readonly OfferedReplica[]): void {
+    this.#replicas.update(offered);
   }
 
   /**
    * Tokens of a generation, from whichever replicas it takes: when one is lost, another goes on from the
    * tokens so far, and the reader sees neither gap nor repeat. Throws `ActorError`: `Overloaded` when every
-   * replica refuses, `NoRoute` when none is left.
+   * replica refuses, `NoRoute` when none comes.
    */
   async *generate(request: ReplicaRequest, control: StreamControl): AsyncGenerator<SampledToken> {
     const ids = [...request.ids];
-    const tried = new Set<Member>();
+    const search = this.#replicas.search();
+    const { patienceMs = PATIENCE_MS } = control;
     for (let losses = 0; losses <= MAX_LOSSES;) {
-      const member = this.#pick(tried);
+      const replica = await search.next(control, patienceMs);
+      if (!replica) throw this.#nobody();
       try {
-        for await (
-          const token of this.#stream(member, { ...request, ids: Int32Array.from(ids) }, control)
-        ) {
+        const rest = { ...request, ids: Int32Array.from(ids) };
+        for await (const token of this.#stream(replica, rest, control)) {
           ids.push(token.id);
-          tried.clear();
+          search.reset();
+          losses = 0;
           yield token;
           if (token.finish) return;
         }
         losses++;
       } catch (error) {
-        if (!this.#mayGoOn(error, member, tried)) throw error;
-        losses++;
+        if (!mayGoOn(error)) throw error;
+        if (error.code !== "Overloaded") losses++;
+        else if (!search.hasOthers(replica)) throw error;
       }
+      search.avoid(replica);
     }
     throw new ActorError(
       "Terminated",
@@ -103,59 +111,43 @@ export class Level {
       model: this.model.hash,
       context: this.model.context,
       threshold: this.threshold,
-      replicas: await Promise.all(this.#members.map((member) => summarise(member))),
+      replicas: await Promise.all(this.#replicas.all.map(({ ref }) => summarise(ref))),
     };
   }
 
-  #follow(member: Member): void {
-    member.alive = true;
-    this.#system?.watch(member.ref, () => member.alive = false);
+  #nobody(): ActorError {
+    return new ActorError("NoRoute", `Cannot find a replica of ${this.name} that is alive`, {
+      retryAfterMs: 1000,
+    });
   }
 
   async *#stream(
-    member: Member,
+    replica: Replica,
     request: ReplicaRequest,
-    control: StreamControl,
+    { signal, deadline, trace }: StreamControl,
   ): AsyncGenerator<SampledToken> {
-    member.outstanding++;
+    const leave = replica.enter();
     try {
-      const { signal, deadline, trace } = control;
-      const tokens = member.ref.stream("generate", request, { signal, deadline, trace });
-      yield* this.#isHere(member) ? tokens : checked(tokens);
+      const tokens = replica.ref.stream("generate", request, { signal, deadline, trace });
+      for await (const token of this.#isHere(replica) ? tokens : checked(tokens)) {
+        if (token.queue !== undefined) replica.said(token.queue);
+        yield token;
+      }
     } finally {
-      member.outstanding--;
+      leave();
     }
   }
 
   /** Whether a replica runs in this node's process, and so is of this build. */
-  #isHere({ ref }: Member): boolean {
-    return this.#system !== undefined && ref.address.startsWith(`${this.#system.node}/`);
+  #isHere({ ref }: Replica): boolean {
+    return ref.address.startsWith(`${this.#system.node}/`);
   }
+}
 
-  /** The least loaded replica that is alive and was not tried in vain. */
-  #pick(tried: ReadonlySet<Member>): Member {
-    const open = this.#members.filter((member) => member.alive && !tried.has(member));
-    const [first, ...rest] = open;
-    if (!first) {
-      throw new ActorError("NoRoute", `Cannot find a replica of ${this.name} that is alive`, {
-        retryAfterMs: 1000,
-      });
-    }
-    return rest.reduce(
-      (best, member) => member.outstanding < best.outstanding ? member : best,
-      first,
-    );
-  }
-
-  /** Whether another try may help: after a loss, or when another replica has room. */
-  #mayGoOn(error: unknown, member: Member, tried: Set<Member>): boolean {
-    if (!(error instanceof ActorError)) return false;
-    if (error.code === "Overloaded") {
-      tried.add(member);
-      return this.#members.some((other) => other.alive && !tried.has(other));
-    }
-    return ["Terminated", "NoRoute", "Moved"].includes(error.code);
-  }
+/** Whether another try may help: after a loss, or when another replica has room. */
+function mayGoOn(error: unknown): error is ActorError {
+  return error instanceof ActorError &&
+    ["Terminated", "NoRoute", "Moved", "Overloaded"].includes(error.code);
 }
 
 async function* checked(tokens: AsyncIterable<SampledToken>): AsyncGenerator<SampledToken> {
@@ -165,26 +157,14 @@ async function* checked(tokens: AsyncIterable<SampledToken>): AsyncGenerator<Sam
   }
 }
 
-async function summarise({ ref, alive }: Member): Promise<ReplicaSummary> {
-  const down = {
-    address: ref.address,
-    alive: false,
-    running: 0,
-    waiting: 0,
-    pages: [0, 0] as const,
-  };
-  if (!alive) return down;
+async function summarise(ref: ActorRef<ReplicaProtocol>): Promise<ReplicaSummary> {
+  const { address } = ref;
   try {
     const load = await ref.ask("status", undefined, { deadlineMs: STATUS_DEADLINE_MS });
-    return {
-      address: ref.address,
-      alive,
-      running: load.running,
-      waiting: load.waiting,
-      pages: load.pages,
-    };
+    const { running, waiting, pages, steps } = load;
+    return { address, alive: true, running, waiting, pages, steps };
   } catch (error) {
-    if (error instanceof ActorError) return down;
-    throw error;
+    if (!(error instanceof ActorError)) throw error;
+    return { address, alive: false, running: 0, waiting: 0, pages: [0, 0], steps: null };
   }
 }

@@ -34,11 +34,15 @@ export interface LevelModel {
   readonly context: number;
 }
 
-/** Reads a model folder without its weights' bytes. Throws `FormatError`, `KernelError` or `TextError`. */
+/**
+ * Reads a model folder without its weights' bytes; `context` bounds a sequence, and `hash` is the folder's, if
+ * known. Throws `FormatError`, `KernelError` or `TextError`.
+ */
 export async function openLevelModel(
   name: string,
   dir: string,
   context: number,
+  hash?: string,
 ): Promise<LevelModel> {
   const folder = openModel(dir);
   try {
@@ -49,7 +53,7 @@ export async function openLevelModel(
     const { generationConfig: generation } = folder;
     return {
       name,
-      hash: await folder.hash(),
+      hash: hash ?? await folder.hash(),
       spec,
       tokenizer,
       template: source === undefined

@@ -19,6 +19,7 @@ export {
   type Outcome,
   replay,
 } from "./fit.ts";
-export { Level, type StreamControl } from "./level.ts";
+export { Level, type LevelOptions, type StreamControl } from "./level.ts";
 export { activeParameters, type LevelModel, openLevelModel } from "./level_model.ts";
+export type { OfferedReplica } from "./replica_set.ts";
 export { type Family, Router, type RouterState } from "./router.ts";

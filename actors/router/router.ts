@@ -49,10 +49,13 @@ export const Router: ActorDefinition<RouterProtocol, RouterState, Family> = defi
   kind: "router",
   concurrent: ["status"],
   checks: { generate: checkGenerateRequest },
-  start: (context, family) => {
-    for (const level of family.levels) level.watch(context.system);
-    return { ...family, running: 0, finished: 0, failed: 0, answered: new Map() };
-  },
+  start: (_context, family) => ({
+    ...family,
+    running: 0,
+    finished: 0,
+    failed: 0,
+    answered: new Map(),
+  }),
   receive: {
     async *generate(state, request, context) {
       state.running++;
@@ -103,7 +106,7 @@ async function* cascade(
     });
     let pieces: AsyncIterable<TextPiece> | Iterable<TextPiece> = answer.pieces(seed, context);
     if (threshold !== null) {
-      const whole = await collect(answer, seed, context);
+      const whole = await collect(answer, seed, impatient(context));
       if (whole === null || !answer.accepted) {
         path.push({ ...visit(), outcome: "escalated" });
         continue;
@@ -137,6 +140,11 @@ function resumed(family: string, levels: readonly Level[], { level, model }: Res
   const same = levels.find(({ name, model: { hash } }) => name === level && hash === model);
   if (same) return same;
   throw new ActorError("Moved", `Cannot go on with the model of ${family}/${level}: ${model}`);
+}
+
+/** An answer that may be escalated does not wait for a level that is down. */
+function impatient({ signal, deadline, trace }: Context<RouterProtocol>): StreamControl {
+  return { signal, deadline, trace, patienceMs: 0 };
 }
 
 /** A whole answer as one piece; `null` when the level is down, so that the next one answers. */

@@ -13,6 +13,7 @@ import type {
 import { isQuantised } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 import { Control, Fault, Op, OP_BYTES, Stored, Weight, WEIGHT_BYTES, Word } from "./opcodes.ts";
+import { loadKernels } from "./binaries.ts";
 import { Heap, MAX_MEMORY_BYTES } from "./heap.ts";
 import { type Arena, type Step, WasmRecorder } from "./recorder.ts";
 import { WasmKvCache, WasmTensor } from "./tensor.ts";
@@ -343,16 +344,4 @@ export async function createWasmBackend(options: WasmBackendOptions): Promise<Ba
   const { exports } = new WebAssembly.Instance(module, { env: { memory: heap.memory } });
   const slot = await options.threads.attach(module, heap.memory);
   return new WasmBackend(heap, options.threads, slot, exports as unknown as Kernels);
-}
-
-async function loadKernels(relaxed?: boolean): Promise<WebAssembly.Module> {
-  if (relaxed !== false) {
-    const bytes = await readKernels("kernels_relaxed.wasm");
-    if (relaxed || WebAssembly.validate(bytes)) return new WebAssembly.Module(bytes);
-  }
-  return new WebAssembly.Module(await readKernels("kernels_simd.wasm"));
-}
-
-async function readKernels(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  return (await fetch(new URL(name, import.meta.url))).bytes();
 }

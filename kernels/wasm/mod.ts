@@ -5,3 +5,4 @@
  */
 export { createWasmBackend, type WasmBackendOptions } from "./backend.ts";
 export { createWasmThreads, type WasmThreads } from "./threads.ts";
+export { type CpuFeatures, cpuFeatures } from "./binaries.ts";

@@ -13,6 +13,7 @@ class PoolThread {
   readonly #control: Int32Array;
   readonly #index: number;
   readonly #attached = new Map<number, Attached>();
+  #messages = 0;
 
   constructor(control: SharedArrayBuffer, index: number) {
     this.#control = new Int32Array(control);
@@ -20,21 +21,23 @@ class PoolThread {
   }
 
   receive(message: Exclude<ThreadMessage, { kind: "start" }>): void {
+    this.#messages++;
     if (message.kind === "attach") self.postMessage(this.#attach(message));
     else this.#attached.delete(message.slot);
     this.park(message.generation);
   }
 
-  /** Serves commands after generation `seen`, until told to listen for messages or to exit. */
+  /** Serves commands after generation `seen`, until there is a message to read or it is told to exit. */
   park(seen: number): void {
     const control = this.#control;
-    for (;;) {
+    while (Atomics.load(control, PoolWord.Messages) === this.#messages) {
       Atomics.wait(control, PoolWord.Generation, seen);
       seen = Atomics.load(control, PoolWord.Generation);
       const command = Atomics.load(control, PoolWord.Command);
-      if (command === Command.Listen) return;
       if (command === Command.Exit) return self.close();
-      this.#takePart(this.#attached.get(Atomics.load(control, PoolWord.Slot)));
+      if (command === Command.Run) {
+        this.#takePart(this.#attached.get(Atomics.load(control, PoolWord.Slot)));
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 import { KernelError } from "../errors.ts";
 
 /** Words of the block through which the caller commands the threads. */
-export const PoolWord = { Generation: 0, Command: 1, Slot: 2 } as const;
+export const PoolWord = { Generation: 0, Command: 1, Slot: 2, Messages: 3 } as const;
 
 /** What a thread does when the generation changes. */
 export const Command = { Run: 1, Listen: 2, Exit: 3 } as const;
@@ -28,6 +28,7 @@ export class WasmThreads {
   readonly #control = new Int32Array(new SharedArrayBuffer(64));
   readonly #workers: Worker[] = [];
   readonly #used = new Set<number>();
+  #attaching: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   private constructor(readonly count: number) {}
@@ -54,16 +55,21 @@ export class WasmThreads {
     let slot = 0;
     while (this.#used.has(slot)) slot++;
     this.#used.add(slot);
-    const generation = this.#command(Command.Listen);
-    const message = { kind: "attach", generation, slot, module, memory } as const;
-    await Promise.all(this.#workers.map((worker) => ask(worker, message)));
+    const attach = () => {
+      const message = { kind: "attach", generation: this.#listen(), slot, module, memory } as const;
+      return Promise.all(this.#workers.map((worker) => ask(worker, message)));
+    };
+    // One at a time: a thread's answer does not say which attachment it is for.
+    const attached = this.#attaching.then(attach);
+    this.#attaching = attached.catch(() => {});
+    await attached;
     return slot;
   }
 
   /** Drops the instances of a slot, so that its memory can be freed. */
   detach(slot: number): void {
     if (!this.#used.delete(slot) || this.#closed) return;
-    const generation = this.#command(Command.Listen);
+    const generation = this.#listen();
     for (const worker of this.#workers) worker.postMessage({ kind: "detach", generation, slot });
   }
 
@@ -80,6 +86,12 @@ export class WasmThreads {
     this.#command(Command.Exit);
     for (const worker of this.#workers) worker.terminate();
     this.#workers.length = 0;
+  }
+
+  /** Has the threads read one message each, which follows. The count outlasts a command to run. */
+  #listen(): number {
+    Atomics.add(this.#control, PoolWord.Messages, 1);
+    return this.#command(Command.Listen);
   }
 
   #command(command: number): number {

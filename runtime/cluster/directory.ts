@@ -21,14 +21,6 @@ export class Directory {
     );
   }
 
-  /** The offer of a name with the highest epoch, such as that of a lease's holder. */
-  newest(name: string): Offer | undefined {
-    return this.find(name).reduce<Offer | undefined>(
-      (best, offer) => (best?.epoch ?? -1) < (offer.epoch ?? 0) ? offer : best,
-      undefined,
-    );
-  }
-
   /** Calls back with the offers of a name now and whenever a member changes. The answer ends that. */
   follow(name: string, callback: (offers: Offer[]) => void): () => void {
     callback(this.find(name));

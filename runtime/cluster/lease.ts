@@ -57,13 +57,17 @@ const heldShare = 0.8;
 export async function acquireLease(options: LeaseOptions, signal: AbortSignal): Promise<Lease> {
   const { clock, rng, log, key, ttlMs = 3000 } = options;
   const watch = new Watch(options);
+  let trouble = "";
   while (true) {
     signal.throwIfAborted();
     try {
       const lease = await watch.attempt();
       if (lease) return lease;
+      trouble = "";
     } catch (thrown) {
-      log.debug("Cannot reach the store of leases", { key, error: String(thrown) });
+      const error = String(thrown);
+      if (error !== trouble) log.warn("Cannot take a lease", { lease: key, error });
+      trouble = error;
     }
     await sleep(clock, ttlMs * (0.15 + 0.1 * rng.next()), signal);
   }
@@ -88,7 +92,7 @@ class Watch {
     const started = clock.monotonic();
     const record: Record = {
       holder,
-      token: `${holder}-${rng.integer(2 ** 48).toString(36)}`,
+      token: rng.integer(2 ** 48).toString(36),
       epoch: Math.max(parse(entry)?.epoch ?? 0, floor()) + 1,
       beat: 0,
     };
@@ -149,7 +153,9 @@ class HeldLease implements Lease {
         await sleep(clock, this.#ttlMs / 4, this.signal);
         await this.#renew();
       } catch (thrown) {
-        if (!this.signal.aborted) log.warn("Cannot renew a lease", { key, error: String(thrown) });
+        if (!this.signal.aborted) {
+          log.warn("Cannot renew a lease", { lease: key, error: String(thrown) });
+        }
       }
     }
   }

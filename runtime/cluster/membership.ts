@@ -48,6 +48,8 @@ export type MemberEvent =
   }
   /** A node is heard but kept out: another protocol, or it came and went too often. */
   | { readonly type: "refused"; readonly node: string; readonly why: string }
+  /** This node began a new life: it was cut off or stood still, and all others have left it. */
+  | { readonly type: "renewed"; readonly why: string }
   /** A later process has taken this node's name: this one must end. */
   | { readonly type: "replaced"; readonly why: string };
 
@@ -74,6 +76,8 @@ export interface MembershipOptions {
 /** A node that is heard, or that said goodbye a moment ago. */
 interface Peer {
   announcement: Announcement;
+  /** The announcement as others see it: the same object until the next one. */
+  member: Member;
   heardAt: number;
   state: "heard" | "member" | "gone";
 }
@@ -99,8 +103,8 @@ export class Membership {
   readonly #refused = new Map<string, { readonly why: string; readonly heardAt: number }>();
   readonly #quarantine: Quarantine;
   readonly #listeners = new Set<(event: MemberEvent) => void>();
-  readonly #unsubscribe: () => void;
-  #description: Description = { offers: [] };
+  readonly #leave: readonly (() => void)[];
+  #self: Member;
   #life = 0;
   #beat = 0;
   #cancelTick: () => void = () => {};
@@ -114,8 +118,8 @@ export class Membership {
     this.#quarantine = new Quarantine(options.quarantine ?? defaultQuarantine);
     const { clock, rng } = options.system;
     this.#incarnation = clock.now() + rng.next();
-    const receive = (subject: string, bytes: Uint8Array) => this.#receive(subject, bytes);
-    this.#unsubscribe = options.transport?.subscribe(`${subjectPrefix}*.*`, receive) ?? (() => {});
+    this.#self = this.#describe();
+    this.#leave = this.#attend(options.transport);
     this.announce();
     this.#scheduleTick();
   }
@@ -128,14 +132,14 @@ export class Membership {
   /** The members, this node first. */
   get members(): Member[] {
     const others = this.#peers.values().filter(({ state }) => state === "member");
-    return [this.#self, ...others.map(({ announcement }) => memberOf(announcement))];
+    return [this.#self, ...others.map(({ member }) => member)];
   }
 
   /** A member by its name; undefined when there is none. */
   member(node: string): Member | undefined {
     if (node === this.node) return this.#self;
     const peer = this.#peers.get(node);
-    return peer?.state === "member" ? memberOf(peer.announcement) : undefined;
+    return peer?.state === "member" ? peer.member : undefined;
   }
 
   /** Nodes that are heard but kept out, with the reason. */
@@ -152,20 +156,21 @@ export class Membership {
   /** Announces this node now: call it when what `describe` answers has changed. */
   announce(): void {
     if (this.#closed) return;
-    this.#description = this.#options.describe();
+    this.#self = this.#describe();
     this.#publish();
     this.#emit({ type: "changed", member: this.#self });
   }
 
   /**
-   * Begins a new life: call it when messages may have been lost, such as after a reconnect. All members are
-   * lost and join again; what waits for them fails at once.
+   * Begins a new life, since messages may have been lost. All members are lost and join again; what waits for
+   * them fails at once. A transport that loses its network does it by itself.
    */
   renew(why: string): void {
     if (this.#closed) return;
     this.#life++;
     for (const node of [...this.#peers.keys()]) this.#lose(node, `this node ${why}`);
     this.#peers.clear();
+    this.#emit({ type: "renewed", why });
     this.announce();
   }
 
@@ -180,24 +185,21 @@ export class Membership {
   close(): void {
     this.#closed = true;
     this.#cancelTick();
-    this.#unsubscribe();
+    for (const leave of this.#leave) leave();
     this.#listeners.clear();
   }
 
   // Outwards.
 
   #publish(more: { readonly leaving?: true } = {}): void {
-    const { system, transport, version, protocol } = this.#options;
+    const { system, transport } = this.#options;
     if (!transport) return;
+    const hears = this.#hears();
     const announcement: Announcement = {
-      node: this.node,
-      incarnation: this.#incarnation,
+      ...this.#self,
       life: this.#life,
       beat: this.#beat++,
-      version,
-      protocol,
-      hears: this.#hears(),
-      ...this.#description,
+      hears,
       ...more,
     };
     try {
@@ -216,10 +218,9 @@ export class Membership {
     );
   }
 
-  get #self(): Member {
-    const { version, protocol } = this.#options;
-    const { node } = this;
-    return { node, incarnation: this.#incarnation, version, protocol, ...this.#description };
+  #describe(): Member {
+    const { version, protocol, describe } = this.#options;
+    return { node: this.node, incarnation: this.#incarnation, version, protocol, ...describe() };
   }
 
   #emit(event: MemberEvent): void {
@@ -227,6 +228,16 @@ export class Membership {
   }
 
   // Inwards.
+
+  #attend(transport: Transport | undefined): (() => void)[] {
+    if (!transport) return [];
+    return [
+      transport.subscribe(`${subjectPrefix}*.*`, (subject, bytes) => this.#receive(subject, bytes)),
+      transport.watch(({ type }) => {
+        if (type === "down" || type === "up") this.renew("was cut off");
+      }),
+    ];
+  }
 
   #receive(subject: string, bytes: Uint8Array): void {
     const announcement = decodeAnnouncement(bytes);
@@ -253,19 +264,21 @@ export class Membership {
     const { node } = announcement;
     const known = this.#peers.get(node);
     if (!known && this.#peers.size >= maxPeers) return;
-    const peer = known ?? { announcement, heardAt: 0, state: "heard" };
+    const member = memberOf(announcement);
+    const peer = known ?? { announcement, member, heardAt: 0, state: "heard" };
     const isNew = lifeOf(peer.announcement) !== lifeOf(announcement) || !known;
     peer.announcement = announcement;
+    peer.member = member;
     peer.heardAt = this.#now;
     if (peer.state === "gone") peer.state = "heard";
     this.#peers.set(node, peer);
     const hearsThis = announcement.hears[this.node] === `${this.#incarnation}:${this.#life}`;
     if (peer.state === "member") {
-      if (hearsThis) this.#emit({ type: "changed", member: memberOf(announcement) });
+      if (hearsThis) this.#emit({ type: "changed", member });
       else this.#lose(node, "it no longer hears this node");
     } else if (hearsThis) {
       peer.state = "member";
-      this.#emit({ type: "joined", member: memberOf(announcement) });
+      this.#emit({ type: "joined", member });
     }
     if (isNew) this.announce();
   }

@@ -53,12 +53,12 @@ export function standFor<P extends Protocol<P>, S, A>(
     const lease = { ...options, store, clock, rng, log, holder: node };
     while (!closing.signal.aborted) {
       const taken = await acquireLease(lease, closing.signal);
-      log.info("Took a lease", { key, epoch: taken.epoch });
+      log.debug("Took a lease", { lease: key, epoch: taken.epoch });
       await serve(taken);
     }
   };
   const standing = stand().catch((error) => {
-    if (!closing.signal.aborted) log.error("Cannot stand for a singleton", { key, error });
+    if (!closing.signal.aborted) log.error("Cannot stand for a singleton", { lease: key, error });
   });
   return {
     async close() {

@@ -13,8 +13,8 @@ export type {
   StreamEnvelope,
   TellEnvelope,
 } from "./envelope.ts";
-export { TransportLink } from "./link.ts";
-export type { LinkEvents, TransportLinkOptions } from "./link.ts";
+export { nodeTokens, TransportLink } from "./link/mod.ts";
+export type { LinkEvents, TransportLinkOptions } from "./link/mod.ts";
 export { isLost } from "./loss.ts";
 export type { Loss } from "./loss.ts";
 export type { Transport, TransportEvent } from "./transport.ts";
@@ -24,4 +24,3 @@ export { clientOf, connectNats } from "./nats/mod.ts";
 export type { NatsOptions, NatsSurroundings, NatsTlsOptions, NatsTransport } from "./nats/mod.ts";
 export { openThread, PortLink } from "./thread/mod.ts";
 export type { Handshake, Port, Thread, ThreadOptions, ThreadWithLink } from "./thread/mod.ts";
-export { nodeTokens } from "./subjects.ts";

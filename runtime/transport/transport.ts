@@ -9,6 +9,11 @@ export interface Transport {
    */
   publish(subject: string, ...pieces: readonly Uint8Array[]): void;
   /**
+   * Publishes, and tells with an `unheard` event that carries `token` if nobody was subscribed. The token is
+   * a subject that this transport is itself subscribed to.
+   */
+  probe(subject: string, token: string, ...pieces: readonly Uint8Array[]): void;
+  /**
    * Calls back with each message under a pattern (`*` one token, `>` the rest). The answer
    * unsubscribes. The transport never changes the bytes again: messages may keep views of them.
    */
@@ -40,5 +45,7 @@ export type TransportEvent =
     readonly operation: "publish" | "subscribe";
     readonly subject: string;
   }
+  /** Nobody was subscribed to what `probe()` published with this token. */
+  | { readonly type: "unheard"; readonly token: string }
   /** Something went wrong that nobody waits for, such as a login while it is down. */
   | { readonly type: "failed"; readonly error: Error };

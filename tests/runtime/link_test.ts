@@ -7,7 +7,7 @@ import {
 } from "../../runtime/mod.ts";
 import type { Envelope } from "../../runtime/transport/mod.ts";
 import { TransportLink } from "../../runtime/transport/mod.ts";
-import { encodePartHead } from "../../runtime/transport/packet.ts";
+import { encodePartHead } from "../../runtime/transport/link/packet.ts";
 
 const limits = {
   largeBytes: 1000,
@@ -181,6 +181,19 @@ function askOf(from: "a" | "b", id: number): Envelope {
   const rest = { from: `${from}/main`, id, method: `ask ${id}`, message: null } as const;
   return { type: "ask", to, ...rest, deadline: Infinity };
 }
+
+Deno.test("TransportLink notices, while it waits for an answer, that the other is not connected", async () => {
+  const { a, clock, network } = open({ latencyMs: 1 });
+  a.link.send(askOf("a", 1));
+  await clock.advance(1000);
+  assert.deepEqual(a.gone, []);
+  network.disconnect("b");
+  await clock.advance(100);
+  assert.deepEqual(a.gone, ["b/"]);
+  const { sent } = network.counts;
+  await clock.advance(1000);
+  assert.equal(network.counts.sent, sent, "what waits for nothing asks nothing");
+});
 
 Deno.test("TransportLink fails what a former life was asked, and not what the new one answers", async () => {
   const { a, b, clock, join } = open({ latencyMs: 1 });

@@ -101,6 +101,19 @@ Deno.test("an ask fails at once when the connection is lost, on both sides", asy
   await Promise.all([a.system.shutdown(), b.system.shutdown()]);
 });
 
+Deno.test("an ask fails soon after the process of the other is gone", async () => {
+  await using server = await startNats();
+  const [a, b] = [await join(server, "a"), await join(server, "b")];
+  const probe = await a.system.spawnOn<ProbeProtocol>("b/main", "probe", undefined);
+  const hanging = rejectsWith("Terminated", probe.ask("hang"));
+  await probe.ask("echo", 1);
+  // To the server it is the same as the end of the process.
+  await b.transport.close();
+  assert.equal((await hanging).message, "Node b: it is not connected");
+  await rejectsWith("Terminated", probe.ask("echo", 2));
+  await Promise.all([a.system.shutdown(), b.system.shutdown()]);
+});
+
 Deno.test("connectNats() tells that its server is about to stop", async () => {
   await using server = await startNats();
   const a = await connect(server);

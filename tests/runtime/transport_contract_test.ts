@@ -91,6 +91,18 @@ const contract: Readonly<Record<string, Contract>> = {
     await until(() => test.heard.length === 2);
   },
 
+  "probe() tells whether anybody is subscribed": async (network) => {
+    await using test = await pair(network, "x");
+    const tokens: string[] = [];
+    test.from.watch((event) => event.type === "unheard" && tokens.push(event.token));
+    test.from.subscribe("token.>", (subject) => assert.fail(`heard ${subject}`));
+    test.from.probe("nobody", "token.1", new Uint8Array([1]));
+    test.from.probe("x", "token.2", new Uint8Array([2]));
+    await until(() => test.heard.length === 1 && tokens.length === 1);
+    assert.deepEqual(tokens, ["token.1"]);
+    assert.deepEqual([...test.heard[0]![1]], [2]);
+  },
+
   "subscribe() hears its own connection too, from the moment it was called": async (network) => {
     await using test = await pair(network, "y");
     const own: string[] = [];

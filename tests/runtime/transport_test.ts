@@ -17,7 +17,7 @@ import {
   encodeMessage,
   encodePartHead,
   stamp,
-} from "../../runtime/transport/packet.ts";
+} from "../../runtime/transport/link/packet.ts";
 import type { Envelope } from "../../runtime/transport/mod.ts";
 import { rejectsWith } from "./support/assert.ts";
 import { silent } from "./support/lanes.ts";

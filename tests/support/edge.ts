@@ -36,20 +36,21 @@ export async function startEdgeProcess(
     }
   };
   const reading = Promise.all([read(process.stdout), read(process.stderr)]);
-  void reading.then(() => listening.reject(new Error(`Cannot start an edge: ${lines.join("\n")}`)));
-  const stop = async (signal: Deno.Signal = "SIGTERM") => {
-    process.kill(signal);
-    const { code } = await process.status;
-    await reading;
+  const ended = reading.then(() => process.status).then(async ({ code }) => {
+    await Deno.remove(config);
+    listening.reject(new Error(`Cannot start an edge: ${lines.join("\n")}`));
     return { code, stderr: lines.join("\n") };
+  });
+  const stop = (signal: Deno.Signal = "SIGTERM") => {
+    process.kill(signal);
+    return ended;
   };
   return {
     url: await listening.promise,
     pid: process.pid,
     stop,
     async [Symbol.asyncDispose]() {
-      await stop("SIGKILL").catch(() => {});
-      await Deno.remove(config);
+      await Promise.resolve().then(() => stop("SIGKILL")).catch(() => ended);
     },
   };
 }

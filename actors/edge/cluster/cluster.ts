@@ -14,9 +14,10 @@ import {
   type Tracer,
   type Transport,
 } from "../../../runtime/mod.ts";
+import type { DeskProtocol } from "../../desk_protocol.ts";
 import type { RouterProtocol } from "../../protocol.ts";
 import type { RouterDirectory } from "../routers.ts";
-import { memberRouters } from "./member_routers.ts";
+import { memberDesk, memberRouters } from "./members.ts";
 
 /** How an edge takes part in a cluster. */
 export interface ClusterOptions {
@@ -68,6 +69,12 @@ export class Cluster implements RouterDirectory {
 
   routersOf(family: string): readonly ActorRef<RouterProtocol>[] {
     return this.#joined?.routers.routersOf(family) ?? [];
+  }
+
+  /** A desk of the cluster. */
+  findDesk(): ActorRef<DeskProtocol> | undefined {
+    const { membership, system } = this.#joined ?? {};
+    return membership && system && memberDesk(membership, system);
   }
 
   /** Joins if need be, and gives the others a moment to be heard. Rejects with `ActorError`. */

@@ -54,6 +54,7 @@ export async function standaloneEdge(options: StandaloneOptions): Promise<Standa
   });
   const edge = createEdge({
     routers: cluster,
+    findDesk: () => cluster.findDesk(),
     limits: parseConfig({}).limits,
     ...{ keys, metrics, log, clock, rng, version },
     ...tracer,

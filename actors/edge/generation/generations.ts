@@ -32,8 +32,18 @@ export interface GenerationsOptions {
   readonly rng: Rng;
   /** Whether a router is of this process, so that its answers need no check. */
   readonly isHere: (router: AnyRef) => boolean;
-  /** A router was lost or refused, and another is asked. */
-  readonly failedOver: (family: string) => void;
+  /** Told of each router that was lost or refused when another is asked. */
+  readonly failedOver: (failover: Failover) => void;
+}
+
+/** A generation leaves a router for another. */
+export interface Failover {
+  readonly family: string;
+  /** The request's id. */
+  readonly id: string;
+  /** The router that is left, and why. */
+  readonly router: string;
+  readonly why: string;
 }
 
 /** Asks the least loaded router of a family; when it is lost, another goes on from the exact tokens. */
@@ -74,7 +84,8 @@ export function createGenerations(options: GenerationsOptions): Generate {
         if (!mayGoOn(error, control)) throw error;
         const found = await search.after(router, progress.begun, control);
         if (found === undefined) throw error;
-        options.failedOver(family);
+        const { message: why } = error as ActorError;
+        options.failedOver({ family, id: asked.id, router: router.address, why });
         router = found;
       }
     }

@@ -38,6 +38,7 @@ async function refresh() {
   showState(state, state === "ready" ? "good" : "bad");
   showFacts(status);
   byId("families").replaceChildren(...status.families.map(familyCard));
+  showNodes(status.nodes);
   byId("key-label").hidden = !status.key_needed;
   showModels(status.families);
 }
@@ -103,9 +104,34 @@ function levelTable(family) {
       colour: shade(i, family.levels.length),
     })
   );
+  return tableOf(head, rows);
+}
+
+function tableOf(head, rows) {
   const table = element("table", {});
   table.append(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
   return element("div", { class: "scroll" }, table);
+}
+
+/** A node that is alone is not worth a table. */
+function showNodes(nodes) {
+  byId("cluster").hidden = nodes.length < 2;
+  const head = ["Node", "State", "Version", "Devices", "Hosts"]
+    .map((text) => element("th", { scope: "col" }, text));
+  byId("nodes").replaceChildren(tableOf(head, nodes.map(nodeRow)));
+}
+
+function nodeRow({ name, draining, version, devices, hosts }) {
+  const cells = [
+    draining ? "draining" : "serving",
+    version,
+    devices.map((device) => `${device.name} ${(device.memory_bytes / 1e9).toFixed(1)} GB`).join(
+      ", ",
+    ),
+    Object.entries(hosts).map(([kind, count]) => `${count} ${kind}`).join(", ") || "nothing",
+  ];
+  const head = element("th", { scope: "row" }, name);
+  return element("tr", {}, head, ...cells.map((text) => element("td", {}, text)));
 }
 
 function levelRow(level, { share, colour }) {

@@ -78,6 +78,17 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
     if (wait > 0) clock.setTimer(wait, deliver);
     else queueMicrotask(deliver);
   };
+  const isHeard = (subject: string) =>
+    members.values().some((member) =>
+      !member.isDown &&
+      member.subscriptions.values().some(({ pattern }) => matches(pattern, subject.split(".")))
+    );
+  const probe = (from: Member, subject: string, token: string) => {
+    if (isHeard(subject)) return;
+    clock.setTimer(latency(options.latencyMs, rng), () => {
+      if (!from.isDown) tell(from, { type: "unheard", token });
+    });
+  };
   const publish = (from: Member, subject: string, bytes: Uint8Array) => {
     for (const to of members) {
       if (!to.subscriptions.values().some(({ pattern }) => matches(pattern, subject.split(".")))) {
@@ -111,7 +122,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
         arrivals: new Map(),
       };
       members.add(member);
-      return transportOf(member, options.maxPayload ?? 2 ** 20, publish, () => {
+      return transportOf(member, options.maxPayload ?? 2 ** 20, publish, probe, () => {
         members.delete(member);
       });
     },
@@ -122,6 +133,10 @@ function setDown(member: Member, isDown: boolean): void {
   if (member.isDown === isDown) return;
   member.isDown = isDown;
   const event: TransportEvent = isDown ? { type: "down", why: "cable was pulled" } : { type: "up" };
+  tell(member, event);
+}
+
+function tell(member: Member, event: TransportEvent): void {
   for (const watcher of [...member.watchers]) watcher(event);
 }
 
@@ -129,21 +144,27 @@ function transportOf(
   member: Member,
   maxPayload: number,
   publish: (from: Member, subject: string, bytes: Uint8Array) => void,
+  probe: (from: Member, subject: string, token: string) => void,
   leave: () => void,
 ): Transport {
   const closing = Promise.withResolvers<void>();
   let open = true;
+  const send = (subject: string, pieces: readonly Uint8Array[]) => {
+    const bytes = concat(pieces).slice();
+    if (!open) throw new ActorError("NoRoute", "Transport is closed");
+    if (member.isDown) throw new ActorError("NoRoute", "Transport is down");
+    if (bytes.byteLength > maxPayload) {
+      throw new ActorError("TooLarge", `Payload exceeds ${maxPayload}: ${bytes.byteLength}`);
+    }
+    publish(member, subject, bytes);
+  };
   return {
     maxPayload,
     closed: closing.promise,
-    publish(subject, ...pieces) {
-      const bytes = concat(pieces).slice();
-      if (!open) throw new ActorError("NoRoute", "Transport is closed");
-      if (member.isDown) throw new ActorError("NoRoute", "Transport is down");
-      if (bytes.byteLength > maxPayload) {
-        throw new ActorError("TooLarge", `Payload exceeds ${maxPayload}: ${bytes.byteLength}`);
-      }
-      publish(member, subject, bytes);
+    publish: (subject, ...pieces) => send(subject, pieces),
+    probe(subject, token, ...pieces) {
+      send(subject, pieces);
+      probe(member, subject, token);
     },
     subscribe(pattern, callback) {
       const subscription = { pattern: pattern.split("."), callback };

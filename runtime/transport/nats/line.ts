@@ -19,6 +19,8 @@ export interface LineEvents {
   down(why: string): void;
   /** The server is about to stop. */
   retiring(): void;
+  /** Nobody was subscribed to what was published with this subject for the answer. */
+  unheard(token: string): void;
   /** The server does not let this client use a subject. */
   refused(operation: "publish" | "subscribe", subject: string): void;
   /** Something went wrong that nobody waits for. */
@@ -26,6 +28,9 @@ export interface LineEvents {
 }
 
 const encoder = new TextEncoder();
+/** The status by which a server says that nobody was subscribed. */
+const noResponders = 503;
+
 const lineEnd = encoder.encode("\r\n");
 
 /** One connection to a NATS server, which comes back by itself for as long as it is not closed. */
@@ -80,7 +85,7 @@ export class Line {
    * Publishes pieces as one message, by the socket itself: the client would copy them, and would lose
    * without a word what it has not sent yet when the connection breaks.
    */
-  publish(subject: string, pieces: readonly Uint8Array[]): void {
+  publish(subject: string, pieces: readonly Uint8Array[], replyTo?: string): void {
     if (!this.isUp) throw new ActorError("NoRoute", `Cannot reach NATS: ${this.#why}`);
     const bytes = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
     if (bytes > this.#maxPayload) {
@@ -92,7 +97,8 @@ export class Line {
       const message = `Network is slow, bytes that wait for it: ${waitingBytes}`;
       throw new ActorError("Overloaded", message, { retryAfterMs: 25 });
     }
-    this.#socket!.write([encoder.encode(`PUB ${subject} ${bytes}\r\n`), ...pieces, lineEnd]);
+    const head = replyTo === undefined ? subject : `${subject} ${replyTo}`;
+    this.#socket!.write([encoder.encode(`PUB ${head} ${bytes}\r\n`), ...pieces, lineEnd]);
   }
 
   subscribe(pattern: string, callback: (subject: string, bytes: Uint8Array) => void): () => void {
@@ -101,7 +107,8 @@ export class Line {
         // An error is in the client's status too; one that is thrown here would end its reading.
         if (error) return;
         try {
-          callback(message.subject, message.data);
+          if (message.headers?.code === noResponders) this.#events.unheard(message.subject);
+          else callback(message.subject, message.data);
         } catch (thrown) {
           this.#events.failed(thrown as Error);
         }

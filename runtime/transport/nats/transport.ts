@@ -2,7 +2,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { type Clock, systemClock } from "../../clock.ts";
 import { ActorError } from "../../errors.ts";
 import { type Rng, systemRng } from "../../rng.ts";
-import { messagePrefix } from "../subjects.ts";
+import { messagePrefix } from "../link/mod.ts";
 import type { Transport, TransportEvent } from "../transport.ts";
 import { Line, type LineEvents } from "./line.ts";
 import { type NatsOptions, readOptions } from "./options.ts";
@@ -90,6 +90,10 @@ class TwoLines implements NatsTransport {
     this.#lineOf(subject).publish(subject, pieces);
   }
 
+  probe(subject: string, token: string, ...pieces: readonly Uint8Array[]): void {
+    this.#lineOf(subject).publish(subject, pieces, token);
+  }
+
   subscribe(pattern: string, callback: (subject: string, bytes: Uint8Array) => void): () => void {
     return this.#lineOf(pattern).subscribe(pattern, callback);
   }
@@ -124,6 +128,7 @@ class TwoLines implements NatsTransport {
         if (isFirst && this.#closing === null) this.#tell({ type: "down", why });
       },
       retiring: () => this.#tell({ type: "retiring" }),
+      unheard: (token) => this.#tell({ type: "unheard", token }),
       refused: (operation, subject) => this.#tell({ type: "refused", operation, subject }),
       failed: (error) => this.#tell({ type: "failed", error }),
     };

@@ -43,18 +43,16 @@ Deno.test("parseConfig() fills in every default", () => {
   });
 });
 
-Deno.test("parseConfig() gives a level the first device and reads sizes", () => {
+Deno.test("parseConfig() fills in a level and reads sizes", () => {
   const config = parseConfig({
     families: [{ name: "zoo", levels: [{ ...level, kvCache: "1.5GiB" }] }],
     devices: [{ name: "slow", kind: "reference", memory: "4GB" }, { name: "cpu" }],
   });
   deepEqual(config.families[0]?.levels, [{
     ...level,
-    replicas: 1,
     partitions: 1,
     expertShards: 0,
     kvCache: 1.5 * 2 ** 30,
-    device: "slow",
   }]);
   equal(config.devices[0]?.memory, 4e9);
 });
@@ -82,8 +80,16 @@ const wrong: readonly (readonly [unknown, string])[] = [
     "families[0].levels[0].model is required: missing",
   ],
   [
-    { families: [{ ...family, levels: [{ ...level, device: "gpu" }] }] },
-    'families[0].levels[0].device must be the name of a device (cpu): "gpu"',
+    { families: [{ ...family, levels: [{ ...level, partitions: [{ layers: 0 }] }] }] },
+    "families[0].levels[0].partitions[0].layers must be at least 1: 0",
+  ],
+  [
+    { families: [{ ...family, levels: [{ ...level, nodes: ["a b"] }] }] },
+    'families[0].levels[0].nodes[0] must be NAME or ROLE:NAME, of letters, digits, dashes and underscores: "a b"',
+  ],
+  [
+    { cluster: { nats: [], node: "a" } },
+    "cluster.nats must hold at least 1 item: empty list",
   ],
   [{ familes: [] }, 'familes is not a known field: "familes"'],
   [{ listen: { port: "80" } }, 'listen.port must be a number: "80"'],
@@ -121,12 +127,14 @@ Deno.test("loadConfig() resolves paths against the file", async () => {
     $schema: "./tandem.schema.json",
     families: [{ ...family, calibration: "c.json" }],
     keys: "/etc/keys",
+    cluster: { nats: ["nats://host"], node: "a", nkey: "a.nk" },
   });
   await withFile(text, async (path, dir) => {
     const config = await loadConfig(path);
     equal(config.families[0]?.levels[0]?.model, `${dir}/models/small`);
     equal(config.families[0]?.calibration, `${dir}/c.json`);
     equal(config.keys, "/etc/keys");
+    equal(config.cluster?.nkey, `${dir}/a.nk`);
   });
 });
 
@@ -175,7 +183,7 @@ Deno.test("resolveServeConfig() puts options over the file, the models or the bu
   await withFile(text, async (path) => {
     const config = await resolveServeConfig({ models: [], config: path, host: "::1" }, bundled);
     deepEqual([config.listen.port, config.listen.host], [9, "::1"]);
-    deepEqual(config.families[0]?.levels.map(({ device }) => device), ["box", "box"]);
+    deepEqual(config.families.map(({ name, bundled }) => [name, bundled]), [["zoo", true]]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { ConfigError, parseServeArguments } from "../../../actors/config/mod.ts";
 import { assertThrowsWith } from "./support.ts";
@@ -21,6 +21,17 @@ Deno.test("parseServeArguments() reads every option", () => {
       logLevel: "debug",
     },
   });
+  const joining = "--nats nats://a:4222 --nats b --node n1 --nats-user u --nats-ca /ca.pem";
+  deepEqual(parseServeArguments(joining.split(" ")), {
+    kind: "serve",
+    options: {
+      models: [],
+      cluster: { nats: ["nats://a:4222", "b"], node: "n1", user: "u", ca: "/ca.pem" },
+    },
+  });
+  const unnamed = parseServeArguments(["--nats", "a"]);
+  ok(unnamed.kind === "serve");
+  match(unnamed.options.cluster!.node, /^[A-Za-z0-9_-]{1,64}$/);
   deepEqual(parseServeArguments(["--config", "t.json"]), {
     kind: "serve",
     options: { models: [], config: "t.json" },
@@ -54,6 +65,9 @@ const wrong: readonly (readonly [string[], string])[] = [
   [["models/a"], "Cannot use an argument that is no option"],
   [["--config", "a", "--model", "b"], "Cannot use --model together with --config: b"],
   [["--family", "f"], "Cannot use --family without --model: f"],
+  [["--node", "a"], "Cannot use --node without --nats: a"],
+  [["--nats-nkey", "f"], "Cannot use --nats-nkey without --nats: f"],
+  [["--nats", "h", "--node", "a.b"], "Cannot use --node, it must be NAME or ROLE:NAME"],
 ];
 
 Deno.test("parseServeArguments() refuses wrong arguments in one line", () => {

@@ -18,6 +18,7 @@ async function join(url: string, name: string): Promise<RouterNode & { lose(): v
     maxPayload: transport.maxPayload,
     closed: transport.closed,
     publish: (subject, ...pieces) => isLost ? undefined : transport.publish(subject, ...pieces),
+    probe: (...probe) => isLost ? undefined : transport.probe(...probe),
     subscribe: (pattern, callback) => transport.subscribe(pattern, callback),
     watch: (callback) => transport.watch(callback),
     flush: () => transport.flush(),

@@ -1,8 +1,9 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { startServer } from "../../../actors/edge/mod.ts";
-import { ActorError, systemClock } from "../../../runtime/mod.ts";
-import { hang, type Harness, withEdge } from "./support.ts";
+import { ActorError } from "../../../runtime/mod.ts";
+import { withDesk } from "./desk.ts";
+import { hang, type Harness } from "./support.ts";
 
 const program = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
   .find((path) => {
@@ -24,7 +25,7 @@ function pageTest(name: string, body: (page: Page, harness: Harness) => Promise<
 }
 
 function inBrowser(body: (page: Page, harness: Harness) => Promise<void>): Promise<void> {
-  return withEdge(async (harness) => {
+  return withDesk(async (harness) => {
     if (program === undefined) throw new Error("Cannot find chromium, which tests the status page");
     const server = startServer({ edge: harness.edge, host: "127.0.0.1", port: 0 });
     const launched: Browser = await chromium.launch({
@@ -44,7 +45,7 @@ function inBrowser(body: (page: Page, harness: Harness) => Promise<void>): Promi
       await launched.close();
       await server.stop(0);
     }
-  }, { clock: systemClock() });
+  });
 }
 
 pageTest("the status page shows families, levels and shares", async (page) => {
@@ -54,6 +55,11 @@ pageTest("the status page shows families, levels and shares", async (page) => {
   match(await page.getByRole("status").first().innerText(), /^ready$/);
   deepEqual(await page.locator("#model option").allInnerTexts(), ["zoo", "zoo/small", "zoo/giant"]);
   equal(await page.getByLabel("API key").isVisible(), false);
+});
+
+pageTest("the status page shows the nodes of a cluster", async (page) => {
+  await page.getByRole("row", { name: /worker:w draining 0\.1\.0 cpu 16\.0 GB/ }).waitFor();
+  await page.getByRole("row", { name: /router:a serving 0\.1\.0 nothing/ }).waitFor();
 });
 
 pageTest(

@@ -103,7 +103,7 @@ function level(name: string, threshold: number | null): LevelSummary {
     model: `sha256:${name}`,
     context: 96,
     threshold,
-    replicas: replicas.map((replica) => ({ ...replica, pages: [1, 4] as const })),
+    replicas: replicas.map((replica) => ({ ...replica, pages: [1, 4] as const, steps: 7 })),
   };
 }
 

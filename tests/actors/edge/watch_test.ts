@@ -1,6 +1,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { ActorError } from "../../../runtime/mod.ts";
+import type { ReplicaSummary } from "../../../actors/protocol.ts";
+import { ActorError, FakeClock } from "../../../runtime/mod.ts";
 import { chat, type Json, withEdge } from "./support.ts";
 
 Deno.test("GET /v1/models lists the cascade and its levels", () =>
@@ -64,6 +65,39 @@ Deno.test("/readyz says which families are missing, /healthz only that the serve
     equal((await (await get("/status")).json()).families[0].error.includes("more requests"), true);
     equal((await get("/healthz")).status, 200);
   }));
+
+Deno.test("/healthz fails when a replica of the own node has work and stands still", async () => {
+  const clock = new FakeClock();
+  await withEdge(async ({ get, script }) => {
+    const { levels } = script.status;
+    const say = (changes: Partial<ReplicaSummary>) => {
+      const changed = levels.map((level) => ({
+        ...level,
+        replicas: level.replicas.map((replica) => ({ ...replica, ...changes })),
+      }));
+      script.status = { ...script.status, levels: changed };
+    };
+    const health = async (ms: number) => {
+      await clock.advance(ms);
+      await get("/healthz");
+      await clock.settle();
+      const response = await get("/healthz");
+      return [response.status, (await response.json()).stuck.length];
+    };
+    deepEqual(await health(0), [200, 0]);
+    deepEqual(await health(140_000), [200, 0]);
+    deepEqual(await health(20_000), [503, 2]);
+    say({ steps: 8 });
+    deepEqual(await health(2000), [200, 0]);
+    say({ steps: null, alive: false, running: 0 });
+    deepEqual(await health(100_000), [200, 0]);
+    deepEqual(await health(60_000), [503, 2]);
+    say({ steps: 8, alive: true, running: 0, waiting: 0 });
+    for (let i = 0; i < 3; i++) deepEqual(await health(100_000), [200, 0]);
+    say({ address: "other/main/replica/a", running: 1 });
+    for (let i = 0; i < 3; i++) deepEqual(await health(100_000), [200, 0]);
+  }, { clock, node: "n" });
+});
 
 Deno.test("/metrics counts requests, tokens, escalations and times", () =>
   withEdge(async ({ get, post }) => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import type { PartitionProtocol, ReplicaProtocol } from "../../../actors/replica_protocol.ts";
 import { collectAnswer } from "../../../actors/node/mod.ts";
-import { ActorError } from "../../../runtime/mod.ts";
+import type { LevelSummary, ReplicaSummary, RouterProtocol } from "../../../actors/protocol.ts";
+import type { PartitionProtocol, ReplicaProtocol } from "../../../actors/replica_protocol.ts";
+import { Level, Router } from "../../../actors/router/mod.ts";
+import type { ActorRef } from "../../../runtime/mod.ts";
 import { sharedTest } from "../../support/shared.ts";
 import { greedyIds, publishedIds, withFamily } from "./support.ts";
 
@@ -13,15 +15,17 @@ sharedTest(
   async (dir) => {
     await withFamily([{ name: "one", model: dir, replicas: 3 }], async (router, node) => {
       const { prompt, ids } = publishedIds(dir);
+      const whole = await greedyIds(router, prompt, 400);
+      assert.deepEqual(whole.slice(0, ids.length), ids);
       const killed: string[] = [];
       const kill = async (count: number) => {
-        if (count !== 20 && count !== 90) return;
-        const { replicas } = (await router.ask("status")).levels[0]!;
-        const busy = replicas.find(({ alive, running }) => alive && running > 0)!;
-        killed.push(busy.address);
-        await node.system.stop(node.system.ref<ReplicaProtocol>(busy.address));
+        if (count < 5 + 40 * killed.length || killed.length === 2) return;
+        const busy = await busyReplica(router);
+        if (busy === undefined) return;
+        killed.push(busy);
+        await node.system.stop(node.system.ref<ReplicaProtocol>(busy));
       };
-      assert.deepEqual(await greedyIds(router, prompt, 200, kill), ids);
+      assert.deepEqual(await greedyIds(router, prompt, 400, kill), whole);
       assert.equal(new Set(killed).size, 2, "two replicas were killed while they generated");
     });
   },
@@ -52,9 +56,8 @@ sharedTest(
     await withFamily([{ name: "one", model: dir, replicas: 2 }], async (router, node) => {
       const { prompt, ids } = publishedIds(dir);
       const lose = async (count: number) => {
-        if (count !== 20) return;
-        const { replicas } = (await router.ask("status")).levels[0]!;
-        const busy = replicas.find(({ running }) => running > 0)!.address;
+        if (count !== 2) return;
+        const busy = (await busyReplica(router))!;
         const partition = busy.replace("/replica/", "/partition/") + "-0";
         await node.system.stop(node.system.ref<PartitionProtocol>(partition));
       };
@@ -63,76 +66,71 @@ sharedTest(
   },
 );
 
-sharedTest("a replica that lost its partition for good is deployed anew", path, async (dir) => {
+sharedTest("a generation outlives its only replica: another takes its place", path, async (dir) => {
   await withFamily([{ name: "one", model: dir }], async (router, node) => {
     const { prompt, ids } = publishedIds(dir);
-    const { replicas } = (await router.ask("status")).levels[0]!;
-    const partition = replicas[0]!.address.replace("/replica/", "/partition/") + "-0";
-    const gone = new Promise((resolve) => node.system.watch(replicas[0]!, resolve));
-    await node.system.stop(node.system.ref<PartitionProtocol>(partition));
-    await assert.rejects(greedyIds(router, prompt, 20), ActorError);
-    await gone;
-    while (!(await router.ask("status")).ready) await new Promise((next) => setTimeout(next, 10));
-    assert.deepEqual(await greedyIds(router, prompt, 60), ids.slice(0, 60));
+    const stopped: string[] = [];
+    const stop = async (count: number) => {
+      if (count !== 20 && count !== 60) return;
+      const { address: replica } = await replicaOf(
+        router,
+        ({ address }) => !stopped.includes(address),
+      );
+      const address = count === 20 ? replica : replica.replace("/replica/", "/partition/") + "-0";
+      stopped.push(replica);
+      await node.system.stop(node.system.ref(address));
+    };
+    assert.deepEqual(await greedyIds(router, prompt, 120, stop), ids.slice(0, 120));
+    assert.equal(new Set(stopped).size, 2);
+    assert.ok(await replicaOf(router, ({ address }) => !stopped.includes(address)));
   });
 });
 
-sharedTest("a cascade asks the next level when one has no replica left", path, async (dir) => {
-  const calibration = await Deno.makeTempFile();
-  try {
-    const level = (name: string) => ({ name, model: dir });
-    await withFamily([level("low"), level("high")], async (_router, node) => {
-      const [low, high] = node.models.get("family")!;
-      await Deno.writeTextFile(
-        calibration,
-        JSON.stringify({
-          version: 1,
-          family: "family",
-          signal: { kind: "quantile", q: 0 },
-          levels: [
-            { name: "low", model: low!.hash, threshold: -100, used: true },
-            { name: "high", model: high!.hash, threshold: null, used: true },
-          ],
-          fit: { items: 1, tolerance: 0, accuracy: {}, visits: {}, cost: { cascade: 1, last: 1 } },
-        }),
-      );
-    });
-    await withFamily([level("low"), level("high")], async (router, node) => {
-      const request = {
-        id: "x",
-        prompt: { kind: "text", text: "Once" },
-        maxTokens: 5,
-        stop: [],
-        sampling: {},
-      } as const;
-      assert.equal((await collectAnswer(router, request)).route.level, "low");
-      const [lower] = (await router.ask("status")).levels;
-      await node.system.stop(lower!.replicas[0]!);
-      const { route } = await collectAnswer(router, request);
-      assert.deepEqual(route.path.map(({ level, outcome }) => [level, outcome]), [
-        ["low", "escalated"],
-        ["high", "accepted"],
-      ]);
-    }, { calibration });
-  } finally {
-    await Deno.remove(calibration);
-  }
-});
+/** A replica that generates at the moment, if any does. */
+async function busyReplica(router: ActorRef<RouterProtocol>): Promise<string | undefined> {
+  const { replicas } = (await router.ask("status")).levels[0]!;
+  return replicas.find(({ running }) => running > 0)?.address;
+}
 
-sharedTest("a generation fails with one clear error when no replica is left", path, async (dir) => {
-  await withFamily([{ name: "one", model: dir }], async (router, node) => {
-    const { prompt } = publishedIds(dir);
-    const kill = async (count: number) => {
-      if (count !== 20) return;
-      const [only] = (await router.ask("status")).levels[0]!.replicas;
-      await node.system.stop(node.system.ref<ReplicaProtocol>(only!.address));
-    };
-    await assert.rejects(greedyIds(router, prompt, 200, kill), (error: unknown) => {
-      assert(error instanceof ActorError);
-      assert.equal(error.code, "NoRoute");
-      return true;
+/** A replica of which something is so, once there is one. */
+async function replicaOf(
+  router: ActorRef<RouterProtocol>,
+  condition: (replica: ReplicaSummary) => boolean = () => true,
+): Promise<ReplicaSummary> {
+  for (;;) {
+    const found = (await router.ask("status")).levels[0]!.replicas.find(condition);
+    if (found) return found;
+    await new Promise((next) => setTimeout(next, 5));
+  }
+}
+
+sharedTest("a cascade asks the next level when one has no replica", path, async (dir) => {
+  await withFamily([{ name: "one", model: dir }], async (_router, node) => {
+    const [{ replicas: [replica] }] = (await node.routers.get("family")!.ask("status")).levels as [
+      LevelSummary,
+    ];
+    const [model] = node.models.get("family")!;
+    const { system } = node;
+    const [low, high] = ["low", "high"].map((name) =>
+      new Level({ ...model!, name }, {
+        system,
+        threshold: name === "low" ? -100 : null,
+        used: true,
+      })
+    );
+    high!.update([{ address: replica!.address, draining: false }]);
+    const router = system.spawn(Router, { name: "two", levels: [low!, high!], q: 0 });
+    const { route } = await collectAnswer(router, {
+      id: "x",
+      prompt: { kind: "text", text: "Once" },
+      maxTokens: 5,
+      stop: [],
+      sampling: {},
     });
-    assert.equal((await router.ask("status")).ready, false);
+    assert.deepEqual(route.path.map(({ level, outcome }) => [level, outcome]), [
+      ["low", "escalated"],
+      ["high", "accepted"],
+    ]);
   });
 });
 

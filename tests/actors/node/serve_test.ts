@@ -222,7 +222,7 @@ Deno.test("deno task serve refuses bad starts in one line", async (t) => {
     await refuses(
       "too little memory",
       ["--config", `${folder}/small.json`],
-      /memory of cpu: \d+ MB/,
+      /memory of local\/cpu: \d+ MB/,
     );
     await refuses("a port in use", ["--port", String(port)], new RegExp(`port ${port} is in use`));
     await refuses("an open address without keys", ["--host", "0.0.0.0"], /keys/);

@@ -3,6 +3,7 @@ import { HiddenInbox } from "../../../actors/replica/hidden_inbox.ts";
 import { Turns } from "../../../actors/replica/turns.ts";
 
 const never = new AbortController().signal;
+const uncancelled = { signal: never };
 
 Deno.test("HiddenInbox joins a step and its hidden states, whichever comes first", async () => {
   const inbox = new HiddenInbox();
@@ -48,10 +49,10 @@ Deno.test("Turns does work in order and one at a time, and none that is cancelle
     return name;
   };
   const results = [
-    turns.run(work("a", first.promise), never),
-    turns.run(work("b"), controller.signal),
-    turns.run(() => Promise.reject(new Error("c fails")), never),
-    turns.run(work("d"), never),
+    turns.run(work("a", first.promise), uncancelled),
+    turns.run(work("b"), controller),
+    turns.run(() => Promise.reject(new Error("c fails")), uncancelled),
+    turns.run(work("d"), uncancelled),
   ];
   assert.equal(turns.length, 4);
   controller.abort(new Error("b is cancelled"));

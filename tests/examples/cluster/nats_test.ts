@@ -33,8 +33,11 @@ async function startNkeys(): Promise<Guarded> {
     `TANDEM_${role.toUpperCase()}_NKEY: "${user.getPublicKey()}"`
   );
   const server = await startNats({
-    config: `${variables.join("\n")}\n${await readConfig("nkeys.conf", "DIR")}`,
-    files: { "permissions.conf": await readConfig("permissions.conf", "DIR") },
+    config: `include "logins.conf"\n${await readConfig("nkeys.conf", "DIR")}`,
+    files: {
+      "logins.conf": variables.join("\n"),
+      "permissions.conf": await readConfig("permissions.conf", "DIR"),
+    },
   });
   const logins = Object.fromEntries(users.map(([role, user]) => {
     const nkeySeed = new TextDecoder().decode(user.getSeed());
@@ -125,7 +128,7 @@ function echoOf(kind: string) {
   });
 }
 
-const kinds = ["router", "node", "replica", "partition", "experts"].map(echoOf);
+const kinds = ["router", "desk", "node", "replica", "partition", "experts"].map(echoOf);
 
 /** A node of a role with an actor of each kind, and what the server refused it. */
 class Peer {
@@ -139,7 +142,9 @@ class Peer {
 
   static async join({ logins }: Guarded, role: Role, name = "a"): Promise<Peer> {
     const node = `${role}:${name}`;
-    const transport = await connectNats({ ...logins[role], name: node } as NatsOptions);
+    const connectTimeoutMs = 30_000;
+    const options = { ...logins[role], name: node, connectTimeoutMs } as NatsOptions;
+    const transport = await connectNats(options);
     const system = createSystem({ node, transport, log: silent, kinds, graceMs: 0 });
     const peer = new Peer(system, transport);
     for (const kind of kinds) system.spawn(kind, undefined, { id: "x" });
@@ -152,7 +157,7 @@ class Peer {
   }
 
   async ask(node: string, kind: string): Promise<string> {
-    return await this.ref(node, kind).ask("echo", "hi", { deadlineMs: 5000 });
+    return await this.ref(node, kind).ask("echo", "hi", { deadlineMs: 30_000 });
   }
 
   /** Publishes raw bytes, and expects the server to refuse them. */
@@ -182,6 +187,7 @@ for (const [variant, start] of Object.entries(variants)) {
 
     await t.step("edges ask routers, routers everybody, workers each other", async () => {
       assert.equal(await edge.ask("router:a", "router"), "hi");
+      assert.equal(await edge.ask("router:a", "desk"), "hi");
       for (const kind of ["replica", "node", "partition", "experts"]) {
         assert.equal(await router.ask("worker:a", kind), "hi");
       }
@@ -201,7 +207,7 @@ for (const [variant, start] of Object.entries(variants)) {
     });
 
     await t.step("a worker asks no router, and no node to host or stop anything", async () => {
-      for (const kind of ["router", "node", "replica"]) {
+      for (const kind of ["router", "desk", "node", "replica"]) {
         await rejectsWith("Denied", worker.ask("router:a", kind));
       }
       await rejectsWith("Denied", worker.system.spawnOn("router:a/main", "replica", undefined));

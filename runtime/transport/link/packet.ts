@@ -1,6 +1,6 @@
-import { CodecError, decode, encodeBehind } from "../codec/mod.ts";
-import { ActorError } from "../errors.ts";
-import { checkEnvelope, type Envelope } from "./envelope.ts";
+import { CodecError, decode, encodeBehind } from "../../codec/mod.ts";
+import { ActorError } from "../../errors.ts";
+import { checkEnvelope, type Envelope } from "../envelope.ts";
 
 /** Where a packet stands in all that one life of a node sent. */
 export interface PacketHead {
@@ -16,6 +16,8 @@ export type Packet =
   | PartPacket
   /** A sign of life, which is answered by `taken`. */
   | { readonly kind: "hello"; readonly head: PacketHead }
+  /** Nothing at all: whether anybody is there to hear it is what matters. */
+  | { readonly kind: "probe"; readonly head: PacketHead }
   /** Has no number of its own. */
   | { readonly kind: "taken"; readonly head: PacketHead; readonly taken: Taken };
 
@@ -49,7 +51,7 @@ export interface PartPacket {
 const version = 2;
 const headBytes = 24;
 const longHeadBytes = 48;
-const kinds = ["message", "part", "hello", "taken"] as const;
+const kinds = ["message", "part", "hello", "taken", "probe"] as const;
 
 /** A whole message, to be stamped. Throws `ActorError`: `TooLarge`, `AppError` for what is no data. */
 export function encodeMessage(envelope: Envelope, maxBytes: number): Uint8Array {
@@ -72,9 +74,9 @@ export function stamp(packet: Uint8Array, kind: Packet["kind"], head: PacketHead
   return packet;
 }
 
-/** A sign of life. */
-export function encodeHello(head: PacketHead): Uint8Array {
-  return stamp(new Uint8Array(headBytes), "hello", head);
+/** A packet that is nothing but its head. */
+export function encodeSign(kind: "hello" | "probe", head: PacketHead): Uint8Array {
+  return stamp(new Uint8Array(headBytes), kind, head);
 }
 
 /** What was taken of the receiver. */

@@ -1,12 +1,12 @@
-import type { Clock } from "../clock.ts";
-import type { DeadLetterReason } from "../dead_letters.ts";
-import type { AnswerEnvelope, Envelope, Link } from "./envelope.ts";
-import type { Loss } from "./loss.ts";
+import type { Clock } from "../../clock.ts";
+import type { DeadLetterReason } from "../../dead_letters.ts";
+import type { AnswerEnvelope, Envelope, Link } from "../envelope.ts";
+import type { Loss } from "../loss.ts";
 import type { OutboxLimits } from "./outbox.ts";
 import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
-import { addressOf, inboundOf } from "./subjects.ts";
-import type { Transport, TransportEvent } from "./transport.ts";
+import { addressOf, inboundOf, senderOf } from "./subjects.ts";
+import type { Transport, TransportEvent } from "../transport.ts";
 
 /** What a link tells its node. */
 export interface LinkEvents {
@@ -110,6 +110,7 @@ export class TransportLink implements Link {
   async close(): Promise<void> {
     for (const leave of this.#leave) leave();
     this.lost({ prefix: "", why: "Link was closed" });
+    this.#sender.close();
     await this.#transport.close();
   }
 
@@ -122,12 +123,17 @@ export class TransportLink implements Link {
     if (event.type === "up") this.#comeBack();
     else if (event.type === "down") this.#cutOff(event.why);
     else if (event.type === "refused") this.#refused(event);
+    else if (event.type === "unheard") this.#unheard(event.token);
     else if (event.type === "failed") this.#events.warn(event.error.message);
     else this.#events.warn("its server is about to stop");
   }
 
   #cutOff(why: string): void {
     this.#events.lost({ prefix: "", except: `${this.#node}/`, why: `Node is cut off: ${why}` });
+  }
+
+  #unheard(token: string): void {
+    this.#events.lost(lossOf(senderOf(token), "it is not connected"));
   }
 
   /** After a cut nobody knows what was lost: a new life begins, and the others hear of it at once. */

@@ -1,8 +1,13 @@
-import type { AnswerEnvelope, Envelope } from "./envelope.ts";
-import { endpointOf } from "./envelope.ts";
+import type { AnswerEnvelope, Envelope } from "../envelope.ts";
+import { endpointOf } from "../envelope.ts";
 
 /** What asks for an answer. */
 export type RequestEnvelope = Extract<Envelope, { readonly type: "ask" | "stream" | "watch" }>;
+
+/** Whether an envelope asks for an answer. */
+export function isRequest(envelope: Envelope): envelope is RequestEnvelope {
+  return envelope.type === "ask" || envelope.type === "stream" || envelope.type === "watch";
+}
 
 interface Entry {
   readonly request: RequestEnvelope;
@@ -19,10 +24,8 @@ export class PendingRequests {
   }
 
   /** Notes what was sent. */
-  sent(envelope: Envelope, sequence: number): void {
-    const { type } = envelope;
-    if (type !== "ask" && type !== "stream" && type !== "watch") return;
-    this.#entries.set(`${envelope.from}#${envelope.id}`, { request: envelope, sequence });
+  sent(request: RequestEnvelope, sequence: number): void {
+    this.#entries.set(`${request.from}#${request.id}`, { request, sequence });
   }
 
   /** Notes an answer that is the last one. */

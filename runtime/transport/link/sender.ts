@@ -1,21 +1,21 @@
-import type { Clock } from "../clock.ts";
-import type { DeadLetterReason } from "../dead_letters.ts";
-import { ActorError } from "../errors.ts";
-import type { AnswerEnvelope, Envelope } from "./envelope.ts";
-import { isLost, type Loss } from "./loss.ts";
+import type { Clock } from "../../clock.ts";
+import type { DeadLetterReason } from "../../dead_letters.ts";
+import { ActorError } from "../../errors.ts";
+import type { AnswerEnvelope, Envelope } from "../envelope.ts";
+import { isLost, type Loss } from "../loss.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
 import {
-  encodeHello,
   encodeMessage,
   encodePartHead,
+  encodeSign,
   encodeTaken,
   type PacketHead,
   stamp,
   type Taken,
 } from "./packet.ts";
-import { PendingRequests } from "./pending.ts";
+import { isRequest, PendingRequests } from "./pending.ts";
 import { subjectOf } from "./subjects.ts";
-import type { Transport } from "./transport.ts";
+import type { Transport } from "../transport.ts";
 
 /** What a sender needs of its link. */
 export interface SenderOptions {
@@ -39,6 +39,7 @@ export class Sender {
   readonly #pending = new Map<string, PendingRequests>();
   #incarnation: number;
   #sequence = 0;
+  #cancelProbes: (() => void) | null = null;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -60,7 +61,7 @@ export class Sender {
 
   /** Gives a sign of life, which is answered with what was taken. */
   greet(node: string): void {
-    this.#sign(node, encodeHello(this.#nextHead()));
+    this.#sign(node, encodeSign("hello", this.#nextHead()));
   }
 
   /** Tells a node what was taken of it. */
@@ -85,6 +86,12 @@ export class Sender {
     const pending = this.#pending.get(node);
     pending?.answered(answer);
     if (pending?.isEmpty) this.#pending.delete(node);
+  }
+
+  /** Sends nothing by itself any more. */
+  close(): void {
+    this.#cancelProbes?.();
+    this.#pending.clear();
   }
 
   /** Gives up what waits for nodes that are gone. */
@@ -121,9 +128,27 @@ export class Sender {
   }
 
   #sent(node: string, envelope: Envelope, sequence: number): void {
+    if (!isRequest(envelope)) return;
     let pending = this.#pending.get(node);
     if (!pending) this.#pending.set(node, pending = new PendingRequests());
     pending.sent(envelope, sequence);
+    this.#probe();
+  }
+
+  /** Asks the network, as long as nodes owe answers, whether they are still connected to it. */
+  #probe(): void {
+    if (this.#cancelProbes || this.#pending.size === 0) return;
+    this.#cancelProbes = this.#options.clock.setTimer(this.#options.limits.probeMs / 2, () => {
+      this.#cancelProbes = null;
+      for (const node of this.#pending.keys()) {
+        this.#sign(
+          node,
+          encodeSign("probe", this.#nextHead()),
+          subjectOf(node, `${this.#options.node}/main`),
+        );
+      }
+      this.#probe();
+    });
   }
 
   #openOutbox(node: string): Outbox {
@@ -149,9 +174,12 @@ export class Sender {
   }
 
   /** Sends what may be lost. */
-  #sign(node: string, packet: Uint8Array): void {
+  #sign(node: string, packet: Uint8Array, token?: string): void {
+    const { transport, node: self } = this.#options;
+    const subject = subjectOf(self, `${node}/main`);
     try {
-      this.#options.transport.publish(subjectOf(this.#options.node, `${node}/main`), packet);
+      if (token === undefined) transport.publish(subject, packet);
+      else transport.probe(subject, token, packet);
     } catch (thrown) {
       if (!(thrown instanceof ActorError)) throw thrown;
     }

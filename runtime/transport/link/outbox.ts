@@ -1,7 +1,7 @@
-import type { Clock } from "../clock.ts";
-import type { DeadLetterReason } from "../dead_letters.ts";
-import { ActorError } from "../errors.ts";
-import type { Envelope } from "./envelope.ts";
+import type { Clock } from "../../clock.ts";
+import type { DeadLetterReason } from "../../dead_letters.ts";
+import { ActorError } from "../../errors.ts";
+import type { Envelope } from "../envelope.ts";
 import { partBytes } from "./packet.ts";
 
 /** How much of large messages may be on its way to a node, and how much may wait. */

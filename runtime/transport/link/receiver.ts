@@ -1,9 +1,9 @@
-import type { Clock } from "../clock.ts";
-import { CodecError } from "../codec/mod.ts";
-import type { DeadLetterReason } from "../dead_letters.ts";
-import type { Envelope } from "./envelope.ts";
+import type { Clock } from "../../clock.ts";
+import { CodecError } from "../../codec/mod.ts";
+import type { DeadLetterReason } from "../../dead_letters.ts";
+import type { Envelope } from "../envelope.ts";
 import { Inbox } from "./inbox.ts";
-import { isLost, type Loss } from "./loss.ts";
+import { isLost, type Loss } from "../loss.ts";
 import {
   decodeEnvelope,
   decodePacket,

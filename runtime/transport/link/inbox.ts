@@ -1,6 +1,6 @@
-import type { DeadLetterReason } from "../dead_letters.ts";
+import type { DeadLetterReason } from "../../dead_letters.ts";
 import type { PacketHead, PartPacket } from "./packet.ts";
-import { concat } from "./pieces.ts";
+import { concat } from "../pieces.ts";
 
 /** The message of which parts have come. */
 interface Assembly {

@@ -1,0 +1,79 @@
+import {
+  type ActorDefinition,
+  ActorError,
+  type Context,
+  defineActor,
+  sleep,
+} from "../../runtime/mod.ts";
+import { checkHostOrder, checkUnhostOrder } from "../checks/mod.ts";
+import type { ClusterStatus, HostedPart, HostOrder, NodeProtocol } from "../node_protocol.ts";
+import type { Hosting } from "./hosting.ts";
+import type { Shelf } from "./shelf.ts";
+import { spawnPart } from "./spawn_part.ts";
+
+/** What a node's actor works on. */
+export interface NodeArgs {
+  /** What it hosts. */
+  readonly hosting: Hosting;
+  /** The models whose files it has. */
+  readonly shelf: Shelf;
+  /** What it knows of the cluster. */
+  readonly status: () => ClusterStatus;
+}
+
+/** How often a draining node looks whether its parts are gone. */
+const LOOK_MS = 50;
+
+/** The actor of a node: hosts parts of replicas as the planner orders. */
+export const Node: ActorDefinition<NodeProtocol, NodeArgs, NodeArgs> = defineActor<
+  NodeProtocol,
+  NodeArgs,
+  NodeArgs
+>({
+  kind: "node",
+  concurrent: ["host", "unhost", "drain"],
+  checks: { host: checkHostOrder, unhost: checkUnhostOrder },
+  start: (_context, args) => args,
+  receive: {
+    host,
+    async unhost({ hosting }, { epoch, replica }, { system }) {
+      hosting.fence.admit(epoch);
+      const parts = hosting.parts.filter((part) => part.replica === replica);
+      // What stands on others goes first.
+      for (const { address } of parts.reverse()) {
+        await system.stop({ address });
+        hosting.remove(address);
+      }
+    },
+    async drain({ hosting }, _message, { clock, signal }) {
+      hosting.drain();
+      while (hosting.parts.length > 0) await sleep(clock, LOOK_MS, signal);
+    },
+    status: ({ status }) => status(),
+  },
+});
+
+async function host(
+  { hosting, shelf }: NodeArgs,
+  order: HostOrder,
+  context: Context<NodeProtocol>,
+): Promise<HostedPart> {
+  const { placement, part, epoch } = order;
+  hosting.fence.admit(epoch);
+  if (hosting.draining) {
+    throw new ActorError("Denied", `Cannot host on a node that is draining: ${placement.id}`);
+  }
+  const ref = await spawnPart(context.system, shelf, order);
+  const { address } = ref;
+  if (epoch < hosting.fence.epoch) {
+    await context.system.stop(ref);
+    hosting.fence.admit(epoch);
+  }
+  hosting.add({
+    address,
+    replica: placement.id,
+    ...(part.kind === "replica" && { placement }),
+  });
+  context.watch(ref, () => hosting.remove(address));
+  return { address, revision: hosting.revision };
+}

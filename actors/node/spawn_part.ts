@@ -1,0 +1,83 @@
+/** Starts the actor of one part of a replica on a device of this node. */
+import type { ExpertHolding } from "../../kernels/mod.ts";
+import { type ActorRef, reject, type System } from "../../runtime/mod.ts";
+import type { ExpertHolder, ExpertShardArgs } from "../experts/mod.ts";
+import type { HostOrder, ReplicaPlacement } from "../node_protocol.ts";
+import { partId, PARTITION_BYTES, partsOf } from "../planner/mod.ts";
+import { type PartitionArgs, type ReplicaArgs, stepCapacity } from "../replica/mod.ts";
+import type { Shelf, ShelvedModel } from "./shelf.ts";
+
+/** How long loading a part may take. */
+const LOAD_DEADLINE_MS = 30 * 60_000;
+
+/** Starts a part, and answers once it runs. Rejects with `ActorError`. */
+export async function spawnPart(
+  system: System,
+  shelf: Shelf,
+  order: HostOrder,
+): Promise<ActorRef<unknown>> {
+  const { placement, part } = order;
+  const model = shelf.find(placement.model) ??
+    reject(`Cannot find the files of a model on ${system.node}: ${placement.model}`);
+  const named = partsOf(placement).find(({ name }) =>
+    name.kind === part.kind && name.index === part.index
+  );
+  if (named?.place.node !== system.node) {
+    return reject(`Cannot host on ${system.node} what belongs elsewhere: ${named?.address}`);
+  }
+  return await system.spawnOn(named.place.device, part.kind, argsOf(order, model), {
+    id: partId(placement, part),
+    deadlineMs: LOAD_DEADLINE_MS,
+  });
+}
+
+function argsOf(order: HostOrder, model: ShelvedModel) {
+  switch (order.part.kind) {
+    case "replica":
+      return replicaArgs(order, model);
+    case "partition":
+      return partitionArgs(order, model);
+    case "experts":
+      return shardArgs(order, model);
+  }
+}
+
+function replicaArgs({ placement, on }: HostOrder, { spec }: ShelvedModel): ReplicaArgs {
+  return { partitions: on, limits: placement.limits, vocab: spec.vocab };
+}
+
+function partitionArgs({ placement, part, on }: HostOrder, model: ShelvedModel): PartitionArgs {
+  const { limits, partitions, shards } = placement;
+  const holders = on.map((address, index): ExpertHolder => ({
+    address,
+    holds: holdings(placement, model, index),
+  }));
+  return {
+    model: model.path,
+    layers: partitions[part.index]!.layers,
+    capacity: stepCapacity(limits),
+    pages: limits.pages,
+    pageSize: limits.pageSize,
+    kvDtype: "f32",
+    maxBytes: PARTITION_BYTES,
+    ...(shards.length > 0 && { localExperts: { first: 0, count: 0 }, expertShards: holders }),
+  };
+}
+
+function shardArgs({ placement, part }: HostOrder, model: ShelvedModel): ExpertShardArgs {
+  return {
+    model: model.path,
+    holds: holdings(placement, model, part.index),
+    tokens: placement.limits.tokens,
+    maxBytes: PARTITION_BYTES,
+  };
+}
+
+function holdings(
+  { shards }: ReplicaPlacement,
+  { spec }: ShelvedModel,
+  shard: number,
+): ExpertHolding[] {
+  const layers = { first: 0, count: spec.layers };
+  return [{ layers, experts: [...shards[shard]?.experts ?? []] }];
+}

@@ -1,0 +1,171 @@
+import { type ActorRef, sleep, type System } from "../../runtime/mod.ts";
+import type { ReplicaProtocol } from "../replica_protocol.ts";
+
+/** A replica as the directory knows it. */
+export interface OfferedReplica {
+  /** Its address. */
+  readonly address: string;
+  /** Whether it is about to go: it is asked only while there is no other. */
+  readonly draining: boolean;
+}
+
+/** A replica that generations can be asked of. */
+export class Replica {
+  readonly ref: ActorRef<ReplicaProtocol>;
+  draining: boolean;
+  #own = 0;
+  #others = 0;
+
+  constructor(ref: ActorRef<ReplicaProtocol>, draining: boolean) {
+    this.ref = ref;
+    this.draining = draining;
+  }
+
+  /** Generations that it is thought to work on. */
+  get load(): number {
+    return this.#own + this.#others;
+  }
+
+  /** A generation of this router begins at it. The answer ends it. */
+  enter(): () => void {
+    this.#own++;
+    return () => {
+      this.#own--;
+      // What it said while it worked for this router grows old from now on.
+      if (this.#own === 0) this.#others = 0;
+    };
+  }
+
+  /** It said how many generations it works on, those of this router included. */
+  said(queue: number): void {
+    this.#others = Math.max(0, queue - this.#own);
+  }
+}
+
+/** What ends a search. */
+export interface SearchControl {
+  /** Ends the search. */
+  readonly signal: AbortSignal;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+}
+
+/** How long a search that found only replicas which failed waits before it tries them again. */
+const BACKOFF_MS = { first: 50, most: 5000 } as const;
+
+/** The replicas of a level, as they come and go. */
+export class ReplicaSet {
+  readonly system: System;
+  readonly #replicas = new Map<string, Replica>();
+  readonly #waiting = new Set<() => void>();
+
+  constructor(system: System) {
+    this.system = system;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#replicas.size;
+  }
+
+  /** All of them. */
+  get all(): Replica[] {
+    return [...this.#replicas.values()];
+  }
+
+  /** Takes over which replicas there are, and wakes who waits for one. */
+  update(offered: readonly OfferedReplica[]): void {
+    const addresses = new Set(offered.map(({ address }) => address));
+    for (const address of this.#replicas.keys()) {
+      if (!addresses.has(address)) this.#replicas.delete(address);
+    }
+    for (const { address, draining } of offered) {
+      const known = this.#replicas.get(address);
+      if (known) known.draining = draining;
+      else this.#replicas.set(address, new Replica(this.system.ref(address), draining));
+    }
+    if (this.size === 0) return;
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
+  /** Begins a search for one generation. */
+  search(): ReplicaSearch {
+    return new ReplicaSearch(this);
+  }
+
+  /** Waits for a change that brings replicas, at most `ms`. */
+  async change(ms: number, signal: AbortSignal): Promise<void> {
+    const found = new AbortController();
+    const wake = () => found.abort();
+    this.#waiting.add(wake);
+    try {
+      await sleep(this.system.clock, ms, AbortSignal.any([signal, found.signal]));
+    } catch {
+      // Whoever waits looks again, at the replicas and at its signal.
+    } finally {
+      this.#waiting.delete(wake);
+    }
+  }
+}
+
+/** One generation's search: avoids replicas that have just failed it while there are others. */
+export class ReplicaSearch {
+  readonly #set: ReplicaSet;
+  readonly #avoided = new Set<string>();
+  #waits = 0;
+
+  constructor(set: ReplicaSet) {
+    this.#set = set;
+  }
+
+  /** The least loaded replica; waits for one at most `patienceMs`, and answers undefined when none comes. */
+  async next(control: SearchControl, patienceMs: number): Promise<Replica | undefined> {
+    const { clock } = this.#set.system;
+    const end = Math.min(control.deadline, clock.now() + patienceMs);
+    for (;;) {
+      const found = this.#pick();
+      if (found) return found;
+      const left = end - clock.now();
+      if (control.signal.aborted || left <= 0) return undefined;
+      if (this.#set.size === 0) await this.#set.change(left, control.signal);
+      else await this.#retry(left, control.signal);
+    }
+  }
+
+  /** A replica failed. */
+  avoid({ ref }: Replica): void {
+    this.#avoided.add(ref.address);
+  }
+
+  /** It went on: what failed before may be well again. */
+  reset(): void {
+    this.#avoided.clear();
+    this.#waits = 0;
+  }
+
+  /** Whether there is a replica that has not failed, besides this one. */
+  hasOthers({ ref }: Replica): boolean {
+    return this.#open().some((replica) => replica.ref.address !== ref.address);
+  }
+
+  #pick(): Replica | undefined {
+    const open = this.#open();
+    const staying = open.filter(({ draining }) => !draining);
+    return (staying.length > 0 ? staying : open).reduce<Replica | undefined>(
+      (best, replica) => best && best.load <= replica.load ? best : replica,
+      undefined,
+    );
+  }
+
+  #open(): Replica[] {
+    return this.#set.all.filter(({ ref }) => !this.#avoided.has(ref.address));
+  }
+
+  /** All have failed: gives them some time, more after each round. */
+  async #retry(leftMs: number, signal: AbortSignal): Promise<void> {
+    const wait = Math.min(BACKOFF_MS.first * 2 ** this.#waits++, BACKOFF_MS.most, leftMs);
+    await sleep(this.#set.system.clock, wait, signal).catch(() => {});
+    this.#avoided.clear();
+  }
+}

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { parseConfig } from "../../../actors/config/mod.ts";
+import { startNode, type TandemNode } from "../../../actors/node/mod.ts";
+import type { RouterProtocol } from "../../../actors/protocol.ts";
+import {
+  type ActorRef,
+  createLogger,
+  createMemoryNetwork,
+  createMemoryStore,
+  type MemoryNetwork,
+  seededRng,
+  systemClock,
+} from "../../../runtime/mod.ts";
+import { sharedTest } from "../../support/shared.ts";
+import { greedyIds, publishedIds, type TestLevel } from "./support.ts";
+
+/** Nodes of one process that share a network and a store in memory. */
+class Cluster {
+  readonly network: MemoryNetwork = createMemoryNetwork({
+    clock: systemClock(),
+    rng: seededRng(1),
+  });
+  readonly #store = createMemoryStore();
+  readonly #nodes: TandemNode[] = [];
+
+  async join(node: string, levels: readonly TestLevel[] = [], version?: string) {
+    const families = levels.length > 0 ? [{ name: "family", levels }] : [];
+    const config = parseConfig({ devices: [{ name: "cpu", threads: 1 }], families });
+    const joined = await startNode(config, {
+      log: createLogger({ level: "silent" }),
+      node,
+      transport: this.network.connect(node),
+      store: this.#store,
+      ...(version !== undefined && { version }),
+    });
+    this.#nodes.push(joined);
+    return joined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.#nodes) await node.close();
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((next) => setTimeout(next, 10));
+}
+
+/** Replicas that a node's router sees, by the nodes that they lie on. */
+function replicas(node: TandemNode): string[] {
+  return node.status().nodes.flatMap(({ parts }) => parts).flatMap(({ placement }) =>
+    placement ? [placement.partitions.map((part) => part.node).join("")] : []
+  ).sort();
+}
+
+function routerOf(node: TandemNode): ActorRef<RouterProtocol> {
+  return node.directory.routersOf("family")[0]!;
+}
+
+sharedTest(
+  "nodes that bring nothing are given work, and route",
+  "models/stories260K",
+  async (dir) => {
+    await using cluster = new Cluster();
+    const a = await cluster.join("a", [{ name: "one", model: dir }]);
+    const [b, c] = [await cluster.join("b"), await cluster.join("c", [], "9.9.9")];
+    await until(() => replicas(a).join() === "a,b,c");
+    const { prompt, ids } = publishedIds(dir);
+    assert.deepEqual(await greedyIds(c.routers.get("family")!, prompt, 60), ids.slice(0, 60));
+    assert.deepEqual(b.directory.routersOf("family").length, 3);
+    const status = b.status();
+    assert.deepEqual(status.nodes.map(({ node }) => node).sort(), ["a", "b", "c"]);
+    assert.equal(status.nodes.find(({ node }) => node === "c")?.version, "9.9.9");
+    assert.ok(status.leader);
+    assert.ok(status.nodes.every(({ devices }) => devices[0]!.speed > 1e6));
+  },
+);
+
+sharedTest(
+  "a replica over three nodes survives the loss of one",
+  "models/stories260K",
+  async (dir) => {
+    await using cluster = new Cluster();
+    const partitions = [{ layers: 2, node: "c" }, { layers: 2, node: "b" }, {
+      layers: 1,
+      node: "a",
+    }];
+    const levels = [{ name: "one", model: dir, replicas: 1, partitions }];
+    const a = await cluster.join("a", levels);
+    await cluster.join("b");
+    await cluster.join("c");
+    await until(() => replicas(a).join() === "cba");
+    const { prompt, ids } = publishedIds(dir);
+    let heal = () => {};
+    const cut = (count: number) => {
+      if (count === 60) heal = cluster.network.partition("c");
+    };
+    assert.deepEqual(await greedyIds(routerOf(a), prompt, 200, cut), ids);
+    heal();
+    await until(() => replicas(a).join() === "cba");
+    assert.deepEqual(await greedyIds(routerOf(a), prompt, 60), ids.slice(0, 60));
+  },
+);
+
+sharedTest("a draining node moves its work away first", "models/stories260K", async (dir) => {
+  await using cluster = new Cluster();
+  const a = await cluster.join("a", [{ name: "one", model: dir, replicas: 1, nodes: ["b", "c"] }]);
+  const [b] = [await cluster.join("b"), await cluster.join("c")];
+  await until(() => replicas(a).length === 1);
+  const from = replicas(a)[0]!;
+  const { prompt, ids } = publishedIds(dir);
+  const draining = from === "b" ? b : undefined;
+  const drain = (count: number) => {
+    if (count === 40) void draining!.drain(20_000);
+  };
+  assert.equal(from, "b");
+  assert.deepEqual(await greedyIds(routerOf(a), prompt, 200, drain), ids);
+  await until(() => replicas(a).join() === "c");
+});
