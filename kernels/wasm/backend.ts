@@ -6,12 +6,12 @@ import type {
   MemoryUse,
   Program,
   Recorder,
-  Rows,
   Tensor,
   TensorSpec,
 } from "../backend.ts";
 import { isQuantised } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
+import { checkCounts, checkRange, checkValues, own } from "../handle_checks.ts";
 import { Control, Fault, Op, OP_BYTES, Stored, Weight, WEIGHT_BYTES, Word } from "./opcodes.ts";
 import { loadKernels } from "./binaries.ts";
 import { Heap, MAX_MEMORY_BYTES } from "./heap.ts";
@@ -111,7 +111,11 @@ class WasmBackend implements Backend, Arena {
     read: (into: Uint8Array, offset: number) => void,
   ): void {
     const tensor = this.#writable(handle, "load");
-    checkRange("load", tensor, byteOffset, byteLength, tensor.byteLength);
+    checkRange("load", tensor, {
+      offset: byteOffset,
+      length: byteLength,
+      limit: tensor.byteLength,
+    });
     for (const { address, offset, length } of tensor.pieces(byteOffset, byteLength)) {
       read(this.#heap.bytes(address, length), offset);
     }
@@ -125,7 +129,11 @@ class WasmBackend implements Backend, Arena {
   write(handle: Tensor, values: Float32Array | Int32Array, elementOffset = 0): void {
     const tensor = this.#writable(handle, "write");
     checkValues("write", tensor, values);
-    checkRange("write", tensor, elementOffset, values.length, tensor.size);
+    checkRange("write", tensor, {
+      offset: elementOffset,
+      length: values.length,
+      limit: tensor.size,
+    });
     for (const piece of tensor.pieces(elementOffset * 4, values.length * 4)) {
       const part = values.subarray(piece.offset / 4, (piece.offset + piece.length) / 4);
       if (part instanceof Float32Array) {
@@ -139,7 +147,7 @@ class WasmBackend implements Backend, Arena {
     this.#open();
     const tensor = own(handle, this, WasmTensor);
     checkValues("read", tensor, into);
-    checkRange("read", tensor, 0, into.length, tensor.size);
+    checkRange("read", tensor, { offset: 0, length: into.length, limit: tensor.size });
     if (tensor.state === "packed") {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }
@@ -166,7 +174,7 @@ class WasmBackend implements Backend, Arena {
   async run(handle: Program, counts: Counts): Promise<void> {
     this.#open();
     const program = own(handle, this, WasmProgram);
-    for (const rows of ["tokens", "samples"] as const) checkCount(program, rows, counts[rows]);
+    checkCounts(program, counts);
     for (const weight of program.unpacked) this.#pack(weight);
     program.unpacked = [];
     const words = this.#heap.words();
@@ -294,47 +302,6 @@ class WasmBackend implements Backend, Arena {
     }
     if (this.#lost) throw new KernelError("DeviceLost", "Cannot use the backend: a kernel failed");
   }
-}
-
-function own<T extends { readonly owner: object }>(
-  handle: object,
-  owner: object,
-  // deno-lint-ignore no-explicit-any -- any constructor of T will do
-  type: new (...args: any[]) => T,
-): T {
-  if (handle instanceof type && handle.owner === owner) return handle;
-  throw new KernelError("InvalidArgument", `Cannot use a handle of another backend: ${handle}`);
-}
-
-function checkCount(program: WasmProgram, rows: Rows, count: number): void {
-  if (Number.isInteger(count) && count >= 0 && count <= program.capacity[rows]) return;
-  throw new KernelError(
-    "InvalidArgument",
-    `Cannot run ${program.label} with ${rows}, capacity ${program.capacity[rows]}: ${count}`,
-  );
-}
-
-function checkValues(action: string, tensor: WasmTensor, values: Float32Array | Int32Array): void {
-  if (tensor.dtype === (values instanceof Float32Array ? "f32" : "i32")) return;
-  throw new KernelError(
-    "InvalidArgument",
-    `Cannot ${action} ${tensor.label} of ${tensor.dtype}: ${values.constructor.name}`,
-  );
-}
-
-function checkRange(
-  action: string,
-  tensor: WasmTensor,
-  offset: number,
-  length: number,
-  limit: number,
-): void {
-  const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
-  if (valid && offset >= 0 && length >= 0 && offset + length <= limit) return;
-  throw new KernelError(
-    "InvalidArgument",
-    `Cannot ${action} ${tensor.label} beyond ${limit}: ${offset} + ${length}`,
-  );
 }
 
 /** Creates a backend with its own shared memory, served by `threads`. */

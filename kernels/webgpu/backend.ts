@@ -8,11 +8,11 @@ import type {
   Program,
   Recorder,
   RecordOptions,
-  Rows,
   Tensor,
   TensorSpec,
 } from "../backend.ts";
 import { KernelError } from "../errors.ts";
+import { checkCounts, checkRange, checkValues, own } from "../handle_checks.ts";
 import type { PlanContext } from "./dispatch.ts";
 import { fuseNorms, fuseRotations } from "./fuse.ts";
 import { type Gpu, opened, type OpenGpu } from "./gpu.ts";
@@ -20,8 +20,8 @@ import { Memory } from "./memory.ts";
 import { planSeal, tuningOf } from "./plans/mod.ts";
 import { type DispatchProfile, profile } from "./profile.ts";
 import { DeviceProgram, type ProgramParts } from "./program.ts";
-import { Readback } from "./readback.ts";
 import { type Arena, DeviceRecorder } from "./recorder.ts";
+import { Runner, type WebGpuCounters } from "./runner.ts";
 import { DeviceKvCache, DeviceTensor } from "./tensor.ts";
 import { Upload } from "./upload.ts";
 
@@ -33,18 +33,6 @@ export interface WebGpuBackendOptions {
   readonly maxBytes?: number;
   /** Constants of kernels that replace those for its adapter; `plans/tuning.ts` names them. */
   readonly tuning?: Readonly<Record<string, number>>;
-}
-
-/** What a backend asked of its GPU so far, for benches. */
-export interface WebGpuCounters {
-  /** Command buffers submitted. */
-  submits: number;
-  /** Waits for results. */
-  readbacks: number;
-  /** Kernels started. */
-  dispatches: number;
-  /** Milliseconds from submits to their results, in which the device computes. */
-  waitMs: number;
 }
 
 /** A backend on a GPU. */
@@ -69,7 +57,6 @@ export function createWebGpuBackend(options: WebGpuBackendOptions): WebGpuBacken
 
 class DeviceBackend implements WebGpuBackend, Arena {
   readonly name = "webgpu";
-  readonly counters: WebGpuCounters = { submits: 0, readbacks: 0, dispatches: 0, waitMs: 0 };
   readonly device: GPUDevice;
   readonly subgroups: boolean;
   readonly f16: boolean;
@@ -77,10 +64,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   readonly #gpu: OpenGpu;
   readonly #memory: Memory;
   readonly #upload: Upload;
-  readonly #readback: Readback;
-  readonly #uniform: GPUBuffer;
-  readonly #counts = new Uint32Array(2);
-  #last: DeviceProgram | undefined;
+  readonly #runner: Runner;
   #closed = false;
 
   constructor(gpu: OpenGpu, maxBytes: number, tuning: PlanContext["tuning"] = {}) {
@@ -92,9 +76,11 @@ class DeviceBackend implements WebGpuBackend, Arena {
     this.tuning = { ...tuningOf(gpu.info), ...tuning };
     this.#memory = new Memory(device, faults, maxBytes);
     this.#upload = new Upload(device.queue);
-    this.#readback = new Readback(gpu, this.#memory);
-    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-    this.#uniform = device.createBuffer({ label: "step", size: 16, usage });
+    this.#runner = new Runner(gpu, this.#memory);
+  }
+
+  get counters(): Readonly<WebGpuCounters> {
+    return this.#runner.counters;
   }
 
   get memory(): MemoryUse {
@@ -118,7 +104,11 @@ class DeviceBackend implements WebGpuBackend, Arena {
     read: (into: Uint8Array, offset: number) => void,
   ): void {
     const tensor = this.#writable(handle, "load");
-    checkRange("load", tensor, byteOffset, byteLength, tensor.byteLength);
+    checkRange("load", tensor, {
+      offset: byteOffset,
+      length: byteLength,
+      limit: tensor.byteLength,
+    });
     this.#upload.load(tensor, byteOffset, byteLength, read);
   }
 
@@ -133,27 +123,29 @@ class DeviceBackend implements WebGpuBackend, Arena {
   write(handle: Tensor, values: Float32Array | Int32Array, elementOffset = 0): void {
     const tensor = this.#writable(handle, "write");
     checkValues("write", tensor, values);
-    checkRange("write", tensor, elementOffset, values.length, tensor.size);
+    checkRange("write", tensor, {
+      offset: elementOffset,
+      length: values.length,
+      limit: tensor.size,
+    });
     for (
       const { buffer, at, offset, length } of tensor.pieces(elementOffset * 4, values.length * 4)
     ) {
       this.#upload.write(buffer, at, values.subarray(offset / 4, (offset + length) / 4));
     }
-    this.#last?.forget(tensor);
+    this.#runner.forget(tensor);
   }
 
   async read<T extends Float32Array | Int32Array>(handle: Tensor, into: T): Promise<T> {
     this.#open();
     const tensor = this.resolve(handle);
     checkValues("read", tensor, into);
-    checkRange("read", tensor, 0, into.length, tensor.size);
+    checkRange("read", tensor, { offset: 0, length: into.length, limit: tensor.size });
     if (tensor.state === "arranging" || tensor.state === "arranged") {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
-    const offset = this.#last?.held(tensor, bytes.length)?.offset ??
-      await this.#fetch(tensor, bytes.length);
-    bytes.set(this.#readback.bytes(offset, bytes.length));
+    bytes.set(await this.#runner.read(tensor, bytes.length));
     return into;
   }
 
@@ -179,16 +171,9 @@ class DeviceBackend implements WebGpuBackend, Arena {
   async run(handle: Program, counts: Counts): Promise<void> {
     this.#open();
     const program = own(handle, this, DeviceProgram);
-    for (const rows of ["tokens", "samples"] as const) checkCount(program, rows, counts[rows]);
-    const { faults } = this.#gpu;
+    checkCounts(program, counts);
     await this.#arrange(program);
-    const staging = await this.#readback.reserve(program.outputBytes);
-    await faults.check();
-    this.#last = undefined;
-    const bytes = this.#submit(program, counts, staging);
-    if (bytes > 0) await this.#wait(bytes, () => program.prepare(staging));
-    else await faults.check();
-    this.#last = program;
+    await this.#runner.run(program, counts);
   }
 
   async profile(handle: Program, counts: Counts): Promise<DispatchProfile[]> {
@@ -199,8 +184,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   close(): void {
     this.#closed = true;
     this.#memory.close();
-    this.#readback.close();
-    this.#uniform.destroy();
+    this.#runner.close();
   }
 
   readonly resolve = (handle: Tensor): DeviceTensor => own(handle, this, DeviceTensor);
@@ -214,7 +198,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   }
 
   #program(parts: ProgramParts): DeviceProgram {
-    return new DeviceProgram(parts, this, this.#gpu, this.#uniform);
+    return new DeviceProgram(parts, this, this.#gpu, this.#runner.uniform);
   }
 
   /** Arranges a program's weights as products want them; what was not sealed is sealed by its first use. */
@@ -238,51 +222,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     tensor.state = "arranging";
     const counts = { tokens: 0, samples: 0 };
     const label = `arrange ${tensor.label}`;
-    this.#submit(this.#program({ label, length: 0, capacity: counts, dispatches }), counts);
-  }
-
-  /** One command buffer: a program, and the copies of its outputs; how many bytes are copied. */
-  #submit(program: DeviceProgram, counts: Counts, staging?: GPUBuffer): number {
-    const { device, counters } = this;
-    this.#counts[0] = counts.tokens;
-    this.#counts[1] = counts.samples;
-    return this.#gpu.faults.guard(`run ${program.label}`, () => {
-      device.queue.writeBuffer(this.#uniform, 0, this.#counts);
-      const { commands, dispatches, bytes } = program.encode(counts, staging);
-      device.queue.submit([commands]);
-      counters.submits++;
-      counters.dispatches += dispatches;
-      return bytes;
-    });
-  }
-
-  /** Waits for what was submitted; `meanwhile` is done while the device computes. */
-  async #wait(bytes: number, meanwhile: () => void = () => {}): Promise<void> {
-    const started = performance.now();
-    const { faults } = this.#gpu;
-    faults.guard("encode ahead", meanwhile);
-    await faults.check();
-    await this.#readback.fetch(bytes);
-    this.counters.readbacks++;
-    this.counters.waitMs += performance.now() - started;
-  }
-
-  /** Brings what no run brought along; where it begins. */
-  async #fetch(tensor: DeviceTensor, bytes: number): Promise<number> {
-    const { faults } = this.#gpu;
-    this.#last = undefined;
-    const staging = await this.#readback.reserve(bytes);
-    await faults.check();
-    faults.guard(`read ${tensor.label}`, () => {
-      const encoder = this.device.createCommandEncoder();
-      for (const { buffer, at, offset, length } of tensor.pieces(0, bytes)) {
-        encoder.copyBufferToBuffer(buffer, at, staging, offset, length);
-      }
-      this.device.queue.submit([encoder.finish()]);
-    });
-    this.counters.submits++;
-    await this.#wait(bytes);
-    return 0;
+    this.#runner.submit(this.#program({ label, length: 0, capacity: counts, dispatches }), counts);
   }
 
   #writable(handle: Tensor, action: string): DeviceTensor {
@@ -296,45 +236,4 @@ class DeviceBackend implements WebGpuBackend, Arena {
     if (this.#closed) throw new KernelError("Closed", "Cannot use the backend: closed");
     this.#gpu.faults.checkLost();
   }
-}
-
-function own<T extends { readonly owner: object }>(
-  handle: object,
-  owner: object,
-  // deno-lint-ignore no-explicit-any -- any constructor of T will do
-  type: new (...args: any[]) => T,
-): T {
-  if (handle instanceof type && handle.owner === owner) return handle;
-  throw new KernelError("InvalidArgument", `Cannot use a handle of another backend: ${handle}`);
-}
-
-function checkCount(program: DeviceProgram, rows: Rows, count: number): void {
-  if (Number.isInteger(count) && count >= 0 && count <= program.capacity[rows]) return;
-  throw new KernelError(
-    "InvalidArgument",
-    `Cannot run ${program.label} with ${rows}, capacity ${program.capacity[rows]}: ${count}`,
-  );
-}
-
-function checkValues(action: string, tensor: Tensor, values: Float32Array | Int32Array): void {
-  if (tensor.dtype === (values instanceof Float32Array ? "f32" : "i32")) return;
-  throw new KernelError(
-    "InvalidArgument",
-    `Cannot ${action} ${tensor.label} of ${tensor.dtype}: ${values.constructor.name}`,
-  );
-}
-
-function checkRange(
-  action: string,
-  tensor: Tensor,
-  offset: number,
-  length: number,
-  limit: number,
-): void {
-  const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
-  if (valid && offset >= 0 && length >= 0 && offset + length <= limit) return;
-  throw new KernelError(
-    "InvalidArgument",
-    `Cannot ${action} ${tensor.label} beyond ${limit}: ${offset} + ${length}`,
-  );
 }

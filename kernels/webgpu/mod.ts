@@ -3,12 +3,7 @@
  *
  * @module
  */
-export {
-  createWebGpuBackend,
-  type WebGpuBackend,
-  type WebGpuBackendOptions,
-  type WebGpuCounters,
-} from "./backend.ts";
+export { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from "./backend.ts";
 export { type GpuSpeed, measureGpu } from "./measure.ts";
 export { type Gpu, type GpuInfo, type GpuOptions, openGpu } from "./gpu.ts";
 export type { Mapping } from "./mapper.ts";
@@ -22,3 +17,4 @@ export {
   type TuningCache,
   type TuningTrial,
 } from "./tune.ts";
+export type { WebGpuCounters } from "./runner.ts";

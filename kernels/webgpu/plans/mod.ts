@@ -3,15 +3,8 @@ export { planAttention } from "./attention.ts";
 export { planExperts } from "./experts.ts";
 export { planLinear } from "./linear.ts";
 export { planRoute } from "./route.ts";
-export {
-  planAdd,
-  planAddGated,
-  planClear,
-  planEmbed,
-  planGather,
-  planRmsNorm,
-  planRotateAppend,
-} from "./rows.ts";
+export { planRotateAppend } from "./rotate_append.ts";
+export { planAdd, planAddGated, planClear, planEmbed, planGather, planRmsNorm } from "./rows.ts";
 export { planSample } from "./sample.ts";
 export { planSwiglu } from "./swiglu.ts";
 export { type MatrixTuning, matrixTuning, tuningOf } from "./tuning.ts";

@@ -59,6 +59,16 @@ export function write(range: Range): Binding {
   return { ...range, access: "write" };
 }
 
+/** Binds a whole tensor for reading. */
+export function bound(tensor: GpuTensor): Binding {
+  return read({ buffer: single(tensor) });
+}
+
+/** Binds a whole tensor for reading and writing. */
+export function updated(tensor: GpuTensor): Binding {
+  return write({ buffer: single(tensor) });
+}
+
 /** A number as a WGSL literal. */
 export function float(value: number): string {
   const text = String(value);
