@@ -75,7 +75,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     this.f16 = f16;
     this.tuning = { ...tuningOf(gpu.info), ...tuning };
     this.#memory = new Memory(device, faults, maxBytes);
-    this.#upload = new Upload(device.queue);
+    this.#upload = new Upload(device.queue, faults);
     this.#runner = new Runner(gpu, this.#memory);
   }
 

@@ -26,13 +26,13 @@ export class Faults {
     });
   }
 
-  /** Does `act`; what it breaks is thrown at once or by the next {@link check}. */
-  guard<T>(what: string, act: () => T): T {
+  /** Does `act`; what it breaks is thrown at once, with the code `thrown`, or by the next {@link check}. */
+  guard<T>(what: string, act: () => T, thrown: KernelErrorCode = "Unsupported"): T {
     for (const filter of filters) this.#device.pushErrorScope(filter);
     try {
       return act();
     } catch (error) {
-      throw new KernelError("OutOfMemory", `Cannot ${what}: ${line(error)}`);
+      throw new KernelError(thrown, `Cannot ${what}: ${line(error)}`);
     } finally {
       for (const filter of filters.toReversed()) this.#open.push(this.#close(what, filter));
     }

@@ -67,7 +67,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     device,
     faults,
     info: describe(adapter, provider),
-    mapper: await Mapper.create(device, options.mapping),
+    mapper: await Mapper.create(device, faults, options.mapping),
     pipelines: new Pipelines(device, faults, sources, { enablesSubgroups }),
     ...(options.shardBytes !== undefined && { shardBytes: options.shardBytes }),
   });

@@ -1,5 +1,7 @@
 /** How staging buffers are mapped. */
 
+import type { Faults } from "./faults.ts";
+
 /**
  * Deno maps inside the call of `mapAsync()` and then sleeps 10 ms before its promise resolves; `unawaited` reads at
  * once and lets the promise resolve later. That holds for a buffer that was mapped with an await before: the first
@@ -10,17 +12,19 @@ export type Mapping = "unawaited" | "awaited";
 /** Makes and maps the staging buffers of one device. */
 export class Mapper {
   readonly #device: GPUDevice;
+  readonly #faults: Faults;
   readonly #pending = new Set<Promise<void>>();
   #mapping: Mapping;
 
-  private constructor(device: GPUDevice, mapping: Mapping) {
+  private constructor(device: GPUDevice, faults: Faults, mapping: Mapping) {
     this.#device = device;
+    this.#faults = faults;
     this.#mapping = mapping;
   }
 
   /** Maps as asked; by default unawaited if that proves to work on the device. */
-  static async create(device: GPUDevice, mapping?: Mapping): Promise<Mapper> {
-    const mapper = new Mapper(device, mapping ?? "unawaited");
+  static async create(device: GPUDevice, faults: Faults, mapping?: Mapping): Promise<Mapper> {
+    const mapper = new Mapper(device, faults, mapping ?? "unawaited");
     if (mapping === undefined && !await mapper.#works()) mapper.#mapping = "awaited";
     return mapper;
   }
@@ -33,7 +37,11 @@ export class Mapper {
   /** A staging buffer, mapped once. */
   async create(size: number): Promise<GPUBuffer> {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    const buffer = this.#device.createBuffer({ label: "staging", size, usage });
+    const buffer = this.#faults.guard(
+      `allocate a staging buffer of ${size} bytes`,
+      () => this.#device.createBuffer({ label: "staging", size, usage }),
+      "OutOfMemory",
+    );
     await buffer.mapAsync(GPUMapMode.READ);
     buffer.unmap();
     return buffer;

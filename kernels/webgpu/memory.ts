@@ -52,6 +52,7 @@ export class Memory {
     const buffer = this.#faults.guard(
       `allocate ${label} of ${size} bytes`,
       () => this.#device.createBuffer({ label, size, usage }),
+      "OutOfMemory",
     );
     this.#buffers.push(buffer);
     return buffer;

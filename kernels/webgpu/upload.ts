@@ -1,4 +1,5 @@
 /** Bytes from the host to the device. */
+import type { Faults } from "./faults.ts";
 import type { DeviceTensor, Piece } from "./tensor.ts";
 
 const WINDOW_BYTES = 16 * 2 ** 20;
@@ -12,12 +13,14 @@ const WORD = 4;
  */
 export class Upload {
   readonly #queue: GPUQueue;
+  readonly #faults: Faults;
   readonly #words = new Map<GPUBuffer, Map<number, Uint8Array>>();
   #window = new Uint8Array(0);
   #pending = 0;
 
-  constructor(queue: GPUQueue) {
+  constructor(queue: GPUQueue, faults: Faults) {
     this.#queue = queue;
+    this.#faults = faults;
   }
 
   /** Fills a byte range; `read` gets windows in order, with their offset in the range. */
@@ -61,7 +64,11 @@ export class Upload {
     for (const word of ends) place(word).set(words.get(word) ?? new Uint8Array(WORD));
     read(bytes.subarray(lead, lead + length), offset);
     for (const word of ends) words.set(word, place(word).slice());
-    this.#send(buffer, at - lead, bytes);
+    this.#faults.guard(
+      `load ${length} bytes of ${buffer.label}`,
+      () => this.#send(buffer, at - lead, bytes),
+      "OutOfMemory",
+    );
   }
 
   #take(bytes: number): Uint8Array<ArrayBuffer> {
