@@ -126,7 +126,7 @@ function fit(
 
 /** Heads are taken in as few chunks as memory allows: two tiles of 32 padded rows, weights, 64 vectors more. */
 function tileVectors({ device }: PlanContext, headDim: number): number {
-  const room = device.limits.maxComputeWorkgroupStorageSize / VECTOR - 32 * 9 - 64;
+  const room = device.limits.maxComputeWorkgroupStorageSize / VECTOR - 32 * 9 - 64 - 16;
   const most = Math.min(32, Math.floor((room / 64 - 1) / 8) * 8);
   const chunks = Math.ceil(headDim / 4 / most);
   return Math.ceil(headDim / 4 / chunks / 8) * 8;

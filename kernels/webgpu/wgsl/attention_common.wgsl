@@ -83,17 +83,17 @@ fn four_of(row: u32, head: u32, dim: u32) -> vec4<f32> {
 #endif
 }
 
-// Whether the tile of rows around `row` is of one sequence and goes to the tiled kernel.
+// Whether the tile of rows around `row` is of one sequence and goes to the tiled kernel. All loads at once.
 fn is_tiled(row: u32) -> bool {
   if (step.tokens < TILED_FROM) {
     return false;
   }
   let first = row / TILE_ROWS * TILE_ROWS;
-  let end = min(first + TILE_ROWS, step.tokens);
+  let last = min(first + TILE_ROWS, step.tokens) - 1;
   let sequence = sequences[first];
-  var same = end - first >= TILE_ROWS / 4;
-  for (var i = first + 1; i < end; i++) {
-    same = same && sequences[i] == sequence;
-  }
-  return same;
+  var others = 0;
+#for I 1 TILE_ROWS
+  others |= sequences[min(first + I, last)] ^ sequence;
+#endfor
+  return others == 0 && last - first >= TILE_ROWS / 4 - 1;
 }

@@ -17,50 +17,72 @@ var<workgroup> queries: array<vec4<f32>, 32 * STRIDE>;
 // Of keys, then of values.
 var<workgroup> cached: array<vec4<f32>, 32 * STRIDE>;
 var<workgroup> weights: array<vec4<f32>, 32 * WEIGHTS_STRIDE>;
+// Of this tile and the next in turn.
+var<workgroup> slots: array<u32, 64>;
 // Of four rows each, over the keys of one column of threads.
 var<workgroup> maxima: array<vec4<f32>, 64>;
 
 // A chunk of the queries from row `first` on.
 fn load_queries(first: u32, head: u32, chunk: u32, thread: u32) {
-  for (var i = thread; i < 32 * VECTORS; i += 64) {
-    let row = min(first + i / VECTORS, step.tokens - 1);
-    let dim = 4 * (VECTORS * chunk + i % VECTORS);
-    var value = vec4<f32>();
-    if (dim < HEAD_DIM) {
-      value = four_of(row, head, dim) * SCALE;
-    }
-    queries[i / VECTORS * STRIDE + i % VECTORS] = value;
+#for I 0 VECTORS / 2
+  put_query(first, head, chunk, thread + 64 * I);
+#endfor
+}
+
+fn put_query(first: u32, head: u32, chunk: u32, i: u32) {
+  let row = min(first + i / VECTORS, step.tokens - 1);
+  let dim = 4 * (VECTORS * chunk + i % VECTORS);
+  let inside = min(dim, HEAD_DIM - 1);
+  queries[i / VECTORS * STRIDE + i % VECTORS] =
+    select(vec4<f32>(), four_of(row, head, inside) * SCALE, dim < HEAD_DIM);
+}
+
+// Where the slots of a tile begin, and those of the next; by 32 threads. Positions from `end` on repeat the last.
+fn find_slots(sequence: u32, base: u32, end: u32, head: u32, thread: u32) {
+  if (thread < 32) {
+    slots[base / 32 % 2 * 32 + thread] = slot_of(sequence, min(base + thread, end - 1), head);
   }
 }
 
-// A chunk of 32 keys from position `base` on; those from `end` on repeat the last. Key 4x + c goes to row
-// x + 8c: what eight threads read at once lies in different banks.
-fn load_keys(sequence: u32, base: u32, end: u32, head: u32, chunk: u32, thread: u32) {
-  for (var i = thread; i < 32 * CELLS; i += 64) {
-    let cell = CELLS * chunk + i % CELLS;
-    var key = Eight();
-    if (cell < LANES) {
-      key = eight(key_at(slot_of(sequence, min(base + i / CELLS, end - 1), head) + cell));
-    }
-    let slot = i / CELLS;
-    let at = (slot / 4 + slot % 4 * 8) * STRIDE + i % CELLS * 2;
-    cached[at] = key.low;
-    cached[at + 1] = key.high;
-  }
+// Cell `i` of a chunk of the tile at `base`.
+fn cell_of(base: u32, chunk: u32, i: u32) -> u32 {
+  return slots[base / 32 % 2 * 32 + i / CELLS] + min(CELLS * chunk + i % CELLS, LANES - 1);
+}
+
+// A chunk of 32 keys from position `base` on. Key 4x + c goes to row x + 8c: what eight threads read at once lies
+// in different banks. Elements beyond the head meet queries of 0.
+fn load_keys(base: u32, chunk: u32, thread: u32) {
+  var loaded: array<Stored, CELLS / 2>;
+#for I 0 VECTORS / 4
+  loaded[I] = key_at(cell_of(base, chunk, thread + 64 * I));
+#endfor
+#for I 0 VECTORS / 4
+  put_key(thread + 64 * I, eight(loaded[I]));
+#endfor
+}
+
+fn put_key(i: u32, key: Eight) {
+  let slot = i / CELLS;
+  let at = (slot / 4 + slot % 4 * 8) * STRIDE + i % CELLS * 2;
+  cached[at] = key.low;
+  cached[at + 1] = key.high;
 }
 
 // As load_keys, in order.
-fn load_values(sequence: u32, base: u32, end: u32, head: u32, chunk: u32, thread: u32) {
-  for (var i = thread; i < 32 * CELLS; i += 64) {
-    let cell = CELLS * chunk + i % CELLS;
-    var value = Eight();
-    if (cell < LANES) {
-      value = eight(value_at(slot_of(sequence, min(base + i / CELLS, end - 1), head) + cell));
-    }
-    let at = i / CELLS * STRIDE + i % CELLS * 2;
-    cached[at] = value.low;
-    cached[at + 1] = value.high;
-  }
+fn load_values(base: u32, chunk: u32, thread: u32) {
+  var loaded: array<Stored, CELLS / 2>;
+#for I 0 VECTORS / 4
+  loaded[I] = value_at(cell_of(base, chunk, thread + 64 * I));
+#endfor
+#for I 0 VECTORS / 4
+  put_value(thread + 64 * I, eight(loaded[I]));
+#endfor
+}
+
+fn put_value(i: u32, value: Eight) {
+  let at = i / CELLS * STRIDE + i % CELLS * 2;
+  cached[at] = value.low;
+  cached[at + 1] = value.high;
 }
 
 // Adds products of four rows with four keys over a chunk: column c is of key 4x + c.
@@ -162,13 +184,14 @@ struct Range {
 }
 
 fn range_of(first_row: u32) -> Range {
-  var range = Range(position_of(first_row), 0);
-  for (var row = first_row; row < min(first_row + TILE_ROWS, step.tokens); row++) {
-    let position = position_of(row);
-    range.start = min(range.start, first_seen(position));
-    range.end = max(range.end, position + 1);
-  }
-  return range;
+  let last_row = min(first_row + TILE_ROWS, step.tokens) - 1;
+  var lowest = position_of(first_row);
+  var highest = lowest;
+#for I 1 TILE_ROWS
+  lowest = min(lowest, position_of(min(first_row + I, last_row)));
+  highest = max(highest, position_of(min(first_row + I, last_row)));
+#endfor
+  return Range(first_seen(lowest), highest + 1);
 }
 
 // Puts the weights of a tile, of keys from `base` on, relative to the highest scores of four rows: these.
@@ -213,6 +236,8 @@ fn main(
   let kv_head = head / GROUP;
   let sequence = u32(sequences[first_row]);
   let range = range_of(first_row);
+  let start = range.start / 32 * 32;
+  find_slots(sequence, start, range.end, kv_head, thread);
   let x = thread % 8;
   let y = thread / 8;
   let rows = first_row + y + vec4<u32>(0, 8, 16, 24);
@@ -225,17 +250,18 @@ fn main(
 #if CHUNKS == 1
   load_queries(first_row, head, 0, thread);
 #endif
-  for (var base = range.start; base < range.end; base += 32) {
+  for (var base = start; base < range.end; base += 32) {
     var by_key = mat4x4<f32>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       workgroupBarrier();
 #if CHUNKS > 1
       load_queries(first_row, head, chunk, thread);
 #endif
-      load_keys(sequence, base, range.end, kv_head, chunk, thread);
+      load_keys(base, chunk, thread);
       workgroupBarrier();
       by_key = add_scores(by_key, x, y);
     }
+    find_slots(sequence, base + 32, range.end, kv_head, thread);
     let risen = put_weights(by_key, ends, highest, base, x, y);
     let kept = exp(highest - risen);
     highest = risen;
@@ -243,7 +269,7 @@ fn main(
 #if CHUNK > 0
     workgroupBarrier();
 #endif
-    load_values(sequence, base, range.end, kv_head, CHUNK, thread);
+    load_values(base, CHUNK, thread);
     workgroupBarrier();
 #for COLUMN 0 VECTORS / 8
     result[CHUNK * VECTORS / 8 + COLUMN] =
