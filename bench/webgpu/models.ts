@@ -67,6 +67,7 @@ export const models: readonly GpuModel[] = [
   { shape: dense1b, dtype: "f16" },
   { shape: moe30b, dtype: "q8_0" },
   { shape: dense8b, dtype: "q4_0" },
+  { shape: dense1b, dtype: "q4_0" },
 ];
 
 /** On a software adapter. */
