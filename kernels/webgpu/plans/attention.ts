@@ -2,7 +2,15 @@
 import type { AttentionShape, Counts, KvCacheSpec, Placement } from "../../backend.ts";
 import type { Binding, Cost, Defines, Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
 import type { GpuKvCache } from "../kv_cache.ts";
-import { type AttentionLayout, attentionLayout, splitsOf, TILE_ROWS } from "./attention_layout.ts";
+import {
+  type AttentionLayout,
+  attentionLayout,
+  type DecodeLayout,
+  decodeLayout,
+  MOST_SPLITS,
+  splitsOf,
+  TILE_ROWS,
+} from "./attention_layout.ts";
 import { canRotate, rotatedBindings, rotatedDefines } from "./attention_rotation.ts";
 import { read, single, write } from "./operands.ts";
 
@@ -24,11 +32,17 @@ export function planAttention(
   const defines = definesOf(layout, cache.spec, shape);
   const inputs = inputsOf(context, qkv, cache, layer, placement);
   const output = { buffer: single(out) };
-  const dispatches = [decode(context, layout, defines, inputs, output, shape, cache.spec)];
-  if (layout.mostSplits > 1) {
+  const whole = variantsOf(layout, qkv).map((variant) => ({ variant, isSplit: false }));
+  const dispatches = whole.map((how) =>
+    decode(context, layout, how, defines, [...inputs, write(output)], shape, cache.spec)
+  );
+  if (layout.mostSeen > layout.splitFrom) {
     const parts = { buffer: context.scratch("attention parts", partBytes(layout)) };
+    const split = whole.map((how) => ({ ...how, isSplit: true }));
     dispatches.push(
-      decode(context, layout, { ...defines, SPLIT: true }, inputs, parts, shape, cache.spec),
+      ...split.map((how) =>
+        decode(context, layout, how, defines, [...inputs, write(parts)], shape, cache.spec)
+      ),
       merge(layout, shape, read(parts), write(output)),
     );
   }
@@ -36,28 +50,36 @@ export function planAttention(
   return [...dispatches, prefill(layout, defines, [...inputs, write(output)], shape, cache.spec)];
 }
 
+/** The ways of taking tokens that steps of this capacity use. */
+function variantsOf(layout: AttentionLayout, { shape }: GpuTensor): DecodeLayout[] {
+  const counts = [1, shape[0]!].map((tokens) => ({ tokens, samples: 0 }));
+  return [...new Set(counts.map((count) => decodeLayout(layout, count)))];
+}
+
 function decode(
   context: PlanContext,
   layout: AttentionLayout,
-  defines: Defines,
-  inputs: readonly Binding[],
-  result: { readonly buffer: GPUBuffer },
+  { variant, isSplit }: { readonly variant: DecodeLayout; readonly isSplit: boolean },
+  shared: Defines,
+  bindings: readonly Binding[],
   shape: AttentionShape,
   { dtype }: KvCacheSpec,
 ): Dispatch {
-  const isSplit = defines["SPLIT"] === true;
+  const isLive = (counts: Counts) =>
+    decodeLayout(layout, counts) === variant && splitsOf(layout, counts) > 1 === isSplit;
+  const defines = { ...shared, ...decodeDefines(variant, shape), SPLIT: isSplit };
   const dispatch: Dispatch = {
     label: isSplit ? "attention of parts of contexts" : "attention of single tokens",
     kernel: "attention_decode",
     defines,
-    bindings: [...inputs, write(result)],
+    bindings,
     grid: (counts, into) => {
-      const splits = splitsOf(layout, counts);
-      into[0] = splits > 1 === isSplit ? layout.blocks : 0;
+      into[0] = isLive(counts) ? variant.blocks : 0;
       into[1] = counts.tokens;
-      into[2] = splits;
+      into[2] = splitsOf(layout, counts);
     },
-    cost: (counts) => isTiled(layout, counts) ? free : leastCost(shape, dtype, counts),
+    cost: (counts) =>
+      isLive(counts) && !isTiled(layout, counts) ? leastCost(shape, dtype, counts) : free,
   };
   return {
     ...dispatch,
@@ -79,7 +101,7 @@ function merge(
   parts: Binding,
   out: Binding,
 ): Dispatch {
-  const threads = Math.min(layout.threads, 128);
+  const threads = Math.min(layout.alone.threads, 128);
   return {
     label: "attention, merge of parts",
     kernel: "attention_merge",
@@ -87,7 +109,7 @@ function merge(
       HEADS: heads,
       HEAD_DIM: headDim,
       PART: layout.part,
-      MAX_SPLITS: layout.mostSplits,
+      MAX_SPLITS: MOST_SPLITS,
       THREADS: threads,
     },
     bindings: [parts, out],
@@ -174,7 +196,6 @@ function definesOf(
     KV_HEADS: kvHeads,
     HEAD_DIM: headDim,
     GROUP: heads / kvHeads,
-    BLOCKS: layout.blocks / kvHeads,
     QKV_WIDTH: (heads + 2 * kvHeads) * headDim,
     SCALE: `f32(${1 / Math.sqrt(headDim)})`,
     WINDOW: window ?? 0,
@@ -182,18 +203,26 @@ function definesOf(
     CACHE_ACCESS: "read",
     PAGE_SIZE: pageSize,
     SEQUENCE_PAGES: layout.sequencePages,
-    LANES: layout.lanes,
-    TEAMS: layout.teams,
-    THREADS: layout.threads,
-    SUBGROUPS: layout.shuffles,
-    COLUMNS: layout.columns,
-    EXCHANGE: layout.exchange,
-    ROUND_KEYS: 4 * layout.teams,
+    LANES: layout.alone.lanes,
     PART: layout.part,
     TILED_FROM: layout.tiledFrom,
     TILE_ROWS,
     VECTORS: layout.tileVectors,
     CHUNKS: Math.ceil(headDim / 4 / layout.tileVectors),
+  };
+}
+
+function decodeDefines(variant: DecodeLayout, { kvHeads }: AttentionShape): Defines {
+  const { heads, blocks, teams, threads, shuffles, columns, exchange } = variant;
+  return {
+    HEADS_HERE: heads,
+    BLOCKS: blocks / kvHeads,
+    TEAMS: teams,
+    THREADS: threads,
+    SUBGROUPS: shuffles,
+    COLUMNS: columns,
+    EXCHANGE: exchange,
+    ROUND_KEYS: 4 * teams,
   };
 }
 

@@ -11,9 +11,11 @@ const MAX_HEAD_DIM = 256;
 /** Bytes of a vector in workgroup memory. */
 const VECTOR = 16;
 
-/** What the kernels and their grids agree on. */
-export interface AttentionLayout {
-  /** Blocks of at most four query heads of one KV head: a workgroup each. */
+/** How a workgroup takes a token. */
+export interface DecodeLayout {
+  /** Query heads that it takes, which share the keys of their KV head: one, or up to four. */
+  readonly heads: 1 | 4;
+  /** Workgroups a token. */
   readonly blocks: number;
   /** Threads that hold one key, eight elements each: a team. */
   readonly lanes: number;
@@ -23,14 +25,25 @@ export interface AttentionLayout {
   readonly threads: number;
   /** Whether a team lies in one subgroup. */
   readonly shuffles: boolean;
-  /** Vectors of every thread that are merged at once: a divisor of 8. */
+  /** Vectors of every thread that are merged at once. */
   readonly columns: number;
   /** Vectors of workgroup memory in which threads exchange them. */
   readonly exchange: number;
+}
+
+/** What the kernels and their grids agree on. */
+export interface AttentionLayout {
+  /** A head a workgroup, where there are few, and several, where there are many. */
+  readonly alone: DecodeLayout;
+  readonly together: DecodeLayout;
+  /** Heads of all tokens from which on several share a workgroup. */
+  readonly sharedFrom: number;
   /** Vectors of a head that a tile has in workgroup memory at once: a multiple of 8. */
   readonly tileVectors: number;
   /** Floats of a part of one head. */
   readonly part: number;
+  /** Query heads of a token. */
+  readonly heads: number;
   /** Pages of the longest sequence. */
   readonly sequencePages: number;
   /** Most positions that a token sees. */
@@ -43,9 +56,10 @@ export interface AttentionLayout {
   readonly splitKeys: number;
   /** Workgroups that fill the adapter. */
   readonly splitGroups: number;
-  /** Most parts of a context. */
-  readonly mostSplits: number;
 }
+
+/** Most parts of a context. */
+export const MOST_SPLITS = 32;
 
 /** Lays attention out. Throws `Unsupported` for heads that are too large. */
 export function attentionLayout(
@@ -61,64 +75,76 @@ export function attentionLayout(
     );
   }
   const { tuning } = context;
-  const splitFrom = tuning["attentionSplitFrom"] ?? 1024;
-  const splitGroups = tuning["attentionSplitGroups"] ?? 512;
-  const blocks = kvHeads * Math.ceil(heads / kvHeads / 4);
-  const sequencePages = pages.shape[1]!;
-  const mostSeen = Math.min(sequencePages * pageSize, window ?? Infinity);
-  const mostSplits = Math.max(1, Math.min(32, Math.floor(splitGroups / blocks)));
+  const lanes = kvStride({ headDim }) / 8;
+  const group = heads / kvHeads;
   return {
-    ...workgroupOf(context, kvStride({ headDim }) / 8),
-    blocks,
+    alone: {
+      ...workgroupOf(context, 1, lanes, tuning["attentionThreads"] ?? 256),
+      ...{ heads: 1, blocks: heads },
+    },
+    together: {
+      ...workgroupOf(context, 4, lanes, tuning["attentionSharedThreads"] ?? 128),
+      ...{ heads: 4, blocks: kvHeads * Math.ceil(group / 4) },
+    },
+    heads,
+    sharedFrom: group === 1 ? Infinity : tuning["attentionSharedFrom"] ?? 512,
     tileVectors: tileVectors(context, headDim),
     part: headDim + 3,
-    sequencePages,
-    mostSeen,
+    sequencePages: pages.shape[1]!,
+    mostSeen: Math.min(pages.shape[1]! * pageSize, window ?? Infinity),
     tiledFrom: tuning["attentionTiledFrom"] ?? 64,
-    splitFrom,
+    splitFrom: tuning["attentionSplitFrom"] ?? 1024,
     splitKeys: tuning["attentionSplitKeys"] ?? 256,
-    splitGroups,
-    mostSplits: mostSeen > splitFrom ? mostSplits : 1,
+    splitGroups: tuning["attentionSplitGroups"] ?? 512,
   };
 }
 
-/** Parts of every context in a step; 1 = it is not split. */
-export function splitsOf(layout: AttentionLayout, { tokens, context }: Counts): number {
-  const { blocks, mostSeen, tiledFrom, splitFrom, splitKeys, splitGroups, mostSplits } = layout;
-  const seen = Math.min(context ?? mostSeen, mostSeen);
-  if (seen <= splitFrom || tokens >= tiledFrom) return 1;
-  const fitting = Math.min(mostSplits, Math.floor(splitGroups / (tokens * blocks)));
-  return Math.max(1, Math.min(fitting, Math.ceil(seen / splitKeys)));
+/** How a step takes its tokens. */
+export function decodeLayout(layout: AttentionLayout, { tokens }: Counts): DecodeLayout {
+  return tokens * layout.heads < layout.sharedFrom ? layout.alone : layout.together;
 }
 
-type Workgroup = Pick<
-  AttentionLayout,
-  "lanes" | "teams" | "threads" | "shuffles" | "columns" | "exchange"
->;
+/** Parts of every context in a step; 1 = it is not split. */
+export function splitsOf(layout: AttentionLayout, counts: Counts): number {
+  const { mostSeen, tiledFrom, splitFrom, splitKeys, splitGroups } = layout;
+  const { tokens, context = mostSeen } = counts;
+  const seen = Math.min(context, mostSeen);
+  if (seen <= splitFrom || tokens >= tiledFrom) return 1;
+  const fitting = Math.floor(splitGroups / (tokens * decodeLayout(layout, counts).blocks));
+  return Math.max(1, Math.min(MOST_SPLITS, fitting, Math.ceil(seen / splitKeys)));
+}
 
-/** The largest workgroup that tuning allows and whose memory is there. */
-function workgroupOf(context: PlanContext, lanes: number): Workgroup {
+type Workgroup = Omit<DecodeLayout, "heads" | "blocks">;
+
+/** The largest workgroup of at most so many threads whose memory is there. */
+function workgroupOf(
+  context: PlanContext,
+  heads: 1 | 4,
+  lanes: number,
+  threads: number,
+): Workgroup {
   const shuffles = canShuffle(context, lanes);
-  const most = Math.min(context.tuning["attentionThreads"] ?? 256, shuffles ? 256 : 128);
+  const most = Math.min(threads, shuffles ? 256 : 128);
   const room = context.device.limits.maxComputeWorkgroupStorageSize / VECTOR;
   for (let teams = Math.max(1, Math.floor(most / lanes)); teams > 1; teams >>= 1) {
-    const found = fit(lanes, teams, shuffles, room);
+    const found = fit(heads, lanes, teams, shuffles, room);
     if (found) return found;
   }
-  return fit(lanes, 1, shuffles, room)!;
+  return fit(heads, lanes, 1, shuffles, room)!;
 }
 
 /** A workgroup of so many teams, with as many columns as `room` vectors of memory allow. */
 function fit(
+  heads: 1 | 4,
   lanes: number,
   teams: number,
   shuffles: boolean,
   room: number,
 ): Workgroup | undefined {
   const threads = lanes * teams;
-  const others = 20 * lanes + 6 * teams;
-  for (const columns of [8, 4, 2, 1]) {
-    const exchange = threads * (shuffles ? columns : Math.max(4, columns));
+  const others = 4 * (heads + 1) * lanes + 3 * heads * teams;
+  for (let columns = 2 * heads; columns >= 1; columns /= 2) {
+    const exchange = threads * (shuffles ? columns : Math.max(heads, columns));
     if (others + exchange <= room) return { lanes, teams, threads, shuffles, columns, exchange };
   }
   return undefined;

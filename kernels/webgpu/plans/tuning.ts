@@ -98,6 +98,9 @@ const software: Readonly<Record<string, number>> = {
   groupedRows: 4,
   tiledRows: 4,
   largeTiledRows: 4,
+  attentionThreads: 32,
+  attentionSharedFrom: 2 ** 30,
+  samplerThreads: 64,
 };
 
 /** The constants that suit an adapter. */

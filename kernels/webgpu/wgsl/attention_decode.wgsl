@@ -1,5 +1,5 @@
 // Attention of single tokens over their paged context. A workgroup takes one token, one part of its context,
-// and up to four query heads of a KV head, which share the loads. LANES threads hold eight elements each of
+// and HEADS_HERE query heads of a KV head, which share the loads. LANES threads hold eight elements each of
 // one key (a team); the teams take keys in turn, four a round, each with its own online softmax
 // (Milakov and Gimelshein 2018), and are merged at the end. With SPLIT the context is in as many parts as the
 // grid is deep, which attention_merge joins (flash-decoding, Dao et al. 2023). With ROTATE the kernel also norms,
@@ -18,7 +18,7 @@ enable subgroups;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 
 // The queries of the block, and with ROTATE the key of the row: 2 * LANES vectors each.
-var<workgroup> staged: array<vec4<f32>, 10 * LANES>;
+var<workgroup> staged: array<vec4<f32>, 2 * (HEADS_HERE + 1) * LANES>;
 
 struct FourStored {
   x: Stored,
@@ -46,98 +46,103 @@ fn slots_of(sequence: u32, at: vec4<u32>, end: u32, kv_head: u32, lane: u32) -> 
   );
 }
 
-// The four queries of a block: this lane's elements, a column each.
+// The queries of a block: this lane's elements of each.
 struct Queries {
-  low: mat4x4<f32>,
-  high: mat4x4<f32>,
+  low: Fours,
+  high: Fours,
 }
 
-// Of four heads each: the highest score, the sum of weights, and the weighted values.
+// The highest score, the sum of weights, and the weighted values.
 struct State {
-  highest: vec4<f32>,
-  mass: vec4<f32>,
-  low: mat4x4<f32>,
-  high: mat4x4<f32>,
+  highest: PerHead,
+  mass: PerHead,
+  low: Fours,
+  high: Fours,
 }
 
 #ifndef ROTATE
 fn stage(row: u32, heads: vec4<u32>, thread: u32) {
-  for (var i = thread; i < 8 * LANES; i += THREADS) {
+  for (var i = thread; i < 2 * HEADS_HERE * LANES; i += THREADS) {
     staged[i] = four_of(row, heads[i / (2 * LANES)], 4 * (i % (2 * LANES)));
   }
   workgroupBarrier();
 }
 #endif
 
-fn staged_queries(lane: u32) -> Queries {
-  let at = 2 * lane;
-  return Queries(
-    mat4x4<f32>(
-      staged[at] * SCALE,
-      staged[2 * LANES + at] * SCALE,
-      staged[4 * LANES + at] * SCALE,
-      staged[6 * LANES + at] * SCALE,
-    ),
-    mat4x4<f32>(
-      staged[at + 1] * SCALE,
-      staged[2 * LANES + at + 1] * SCALE,
-      staged[4 * LANES + at + 1] * SCALE,
-      staged[6 * LANES + at + 1] * SCALE,
-    ),
+// Vector `index` of the staged queries.
+fn staged_vectors(index: u32) -> Fours {
+#if HEADS_HERE == 1
+  return staged[index] * SCALE;
+#else
+  return SCALE * mat4x4<f32>(
+    staged[index],
+    staged[2 * LANES + index],
+    staged[4 * LANES + index],
+    staged[6 * LANES + index],
   );
+#endif
 }
 
-// Products of this lane's elements of a key with the four queries.
-fn score(key: Stored, queries: Queries) -> vec4<f32> {
+// Products of this lane's elements of a key with the queries.
+fn score(key: Stored, queries: Queries) -> PerHead {
   let x = eight(key);
+#if HEADS_HERE == 1
+  return dot(x.low, queries.low) + dot(x.high, queries.high);
+#else
   return x.low * queries.low + x.high * queries.high;
+#endif
 }
 
-fn scaled(x: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(x[0] * by.x, x[1] * by.y, x[2] * by.z, x[3] * by.w);
+// Sums of four vectors with weights by key.
+fn weighted(x: vec4<f32>, y: vec4<f32>, z: vec4<f32>, w: vec4<f32>, weights: Fours) -> Fours {
+#if HEADS_HERE == 1
+  return x * weights.x + y * weights.y + z * weights.z + w * weights.w;
+#else
+  return mat4x4<f32>(x, y, z, w) * transpose(weights);
+#endif
 }
 
 #ifdef ROTATE
 // The state of the first team after the token itself, which is not in the cache yet: appends it, too.
 fn own_token(row: u32, kv_head: u32, is_first_block: bool, queries: Queries, thread: u32) -> State {
   let lane = thread % LANES;
-  let at = 8 * LANES + 2 * lane;
+  let at = 2 * HEADS_HERE * LANES + 2 * lane;
   let key = stored(Eight(staged[at], staged[at + 1]));
   let value = stored(eight_of(row, HEADS + KV_HEADS + kv_head, 8 * lane));
-  let zero = vec4<f32>();
-  let scores = team_sum(mat4x4<f32>(score(key, queries), zero, zero, zero), thread);
+  let scores = team_sum(Fours(score(key, queries), PerHead(), PerHead(), PerHead()), thread);
   if (thread >= LANES) {
-    return State(vec4<f32>(LOWEST), zero, mat4x4<f32>(), mat4x4<f32>());
+    return State(PerHead(LOWEST), PerHead(), Fours(), Fours());
   }
   if (is_first_block && is_placed(row)) {
     append(lane + slot_of(u32(sequences[row]), position_of(row), kv_head), key, value);
   }
   let x = eight(value);
+  let zero = vec4<f32>();
+  let once = Fours(PerHead(1), PerHead(), PerHead(), PerHead());
   return State(
     scores[0],
-    vec4<f32>(1),
-    mat4x4<f32>(x.low, x.low, x.low, x.low),
-    mat4x4<f32>(x.high, x.high, x.high, x.high),
+    PerHead(1),
+    weighted(x.low, zero, zero, zero, once),
+    weighted(x.high, zero, zero, zero, once),
   );
 }
 #endif
 
-// A state after four more keys: columns of `scores` are of keys.
-fn after(state: State, scores: mat4x4<f32>, seen: vec4<bool>, four: FourStored) -> State {
-  let none = vec4<f32>(LOWEST);
+// A state after four more keys.
+fn after(state: State, scores: Fours, seen: vec4<bool>, four: FourStored) -> State {
+  let none = PerHead(LOWEST);
   let top = max(
     max(select(none, scores[0], seen.x), select(none, scores[1], seen.y)),
     max(select(none, scores[2], seen.z), select(none, scores[3], seen.w)),
   );
   let risen = max(state.highest, top);
   let kept = exp(state.highest - risen);
-  let weights = mat4x4<f32>(
-    select(vec4<f32>(), exp(scores[0] - risen), seen.x),
-    select(vec4<f32>(), exp(scores[1] - risen), seen.y),
-    select(vec4<f32>(), exp(scores[2] - risen), seen.z),
-    select(vec4<f32>(), exp(scores[3] - risen), seen.w),
+  let weights = Fours(
+    select(PerHead(), exp(scores[0] - risen), seen.x),
+    select(PerHead(), exp(scores[1] - risen), seen.y),
+    select(PerHead(), exp(scores[2] - risen), seen.z),
+    select(PerHead(), exp(scores[3] - risen), seen.w),
   );
-  let by_head = transpose(weights);
   let x = eight(four.x);
   let y = eight(four.y);
   let z = eight(four.z);
@@ -145,8 +150,8 @@ fn after(state: State, scores: mat4x4<f32>, seen: vec4<bool>, four: FourStored) 
   return State(
     risen,
     state.mass * kept + weights[0] + weights[1] + weights[2] + weights[3],
-    scaled(state.low, kept) + mat4x4<f32>(x.low, y.low, z.low, w.low) * by_head,
-    scaled(state.high, kept) + mat4x4<f32>(x.high, y.high, z.high, w.high) * by_head,
+    scaled(state.low, kept) + weighted(x.low, y.low, z.low, w.low, weights),
+    scaled(state.high, kept) + weighted(x.high, y.high, z.high, w.high, weights),
   );
 }
 
@@ -171,7 +176,7 @@ fn attend(
     at += ROUND_KEYS;
     slots = slots_of(sequence, at, end, kv_head, thread % LANES);
     let keys_next = four_keys(slots);
-    let scores = team_sum(mat4x4<f32>(
+    let scores = team_sum(Fours(
       score(keys_here.x, queries),
       score(keys_here.y, queries),
       score(keys_here.z, queries),
@@ -204,17 +209,23 @@ fn finish(state: State, place: Place, thread: u32) {
   for (var i = 0u; i < TEAMS; i++) {
     highest = max(highest, team_highest[i]);
   }
-  var mass = vec4<f32>();
+  var mass = PerHead();
   for (var i = 0u; i < TEAMS; i++) {
     mass += team_mass[i] * exp(team_highest[i] - highest);
   }
-  let kept = exp(state.highest - highest);
-  var columns: array<vec4<f32>, 8>;
+  let low = scaled(state.low, exp(state.highest - highest));
+  let high = scaled(state.high, exp(state.highest - highest));
+  var columns: array<vec4<f32>, 2 * HEADS_HERE>;
+#if HEADS_HERE == 1
+  columns[0] = low;
+  columns[1] = high;
+#else
 #for HEAD 0 4
-  columns[HEAD] = state.low[HEAD] * kept[HEAD];
-  columns[HEAD + 4] = state.high[HEAD] * kept[HEAD];
+  columns[HEAD] = low[HEAD];
+  columns[HEAD + 4] = high[HEAD];
 #endfor
-#for PHASE 0 8 / COLUMNS
+#endif
+#for PHASE 0 2 * HEADS_HERE / COLUMNS
   workgroupBarrier();
 #for COLUMN 0 COLUMNS
   exchange[COLUMN * THREADS + thread] = columns[PHASE * COLUMNS + COLUMN];
@@ -222,9 +233,10 @@ fn finish(state: State, place: Place, thread: u32) {
   workgroupBarrier();
   for (var i = thread; i < COLUMNS * LANES; i += THREADS) {
     let column = PHASE * COLUMNS + i / LANES;
-    let head = column % 4;
+    let head = column % HEADS_HERE;
+    let dim = i % LANES * 8 + column / HEADS_HERE * 4;
     let sum = sum_of_teams(i / LANES, i % LANES);
-    store(place, head, i % LANES * 8 + column / 4 * 4, sum, highest[head], mass[head]);
+    store(place, head, dim, sum, of_head(highest, head), of_head(mass, head));
   }
 #endfor
 }
@@ -281,12 +293,13 @@ fn main(
   }
   let sequence = u32(sequences[row]);
   let kv_head = group.x / BLOCKS;
-  let head = kv_head * GROUP + group.x % BLOCKS * 4;
+  let head = kv_head * GROUP + group.x % BLOCKS * HEADS_HERE;
   let last_head = kv_head * GROUP + GROUP - 1;
   stage(row, min(head + vec4<u32>(0, 1, 2, 3), vec4<u32>(last_head)), thread);
-  let queries = staged_queries(thread % LANES);
+  let vector = 2 * (thread % LANES);
+  let queries = Queries(staged_vectors(vector), staged_vectors(vector + 1));
 
-  var state = State(vec4<f32>(LOWEST), vec4<f32>(), mat4x4<f32>(), mat4x4<f32>());
+  var state = State(PerHead(LOWEST), PerHead(), Fours(), Fours());
 #ifdef ROTATE
   let end = min(stop, position);
   if (stop > position) {

@@ -10,8 +10,8 @@
 
 const HALF = HEAD_DIM / 2u;
 
-// Four queries and a key before the rotation.
-var<workgroup> normed: array<f32, 40 * LANES>;
+// The queries of a block and a key before the rotation.
+var<workgroup> normed: array<f32, 8 * (HEADS_HERE + 1) * LANES>;
 
 #ifdef HALVES
 fn stored(x: Eight) -> Stored {
@@ -67,18 +67,17 @@ fn rotated(index: u32, dim: u32, position: u32) -> f32 {
 // Puts the queries and the key to `normed`: a team each.
 fn norm_heads(row: u32, heads: vec4<u32>, thread: u32) {
   let lane = thread % LANES;
-  for (var first = 0u; first < 5; first += TEAMS) {
+  for (var first = 0u; first < HEADS_HERE + 1; first += TEAMS) {
     let index = first + thread / LANES;
-    let is_key = index == 4;
-    let head = select(heads[min(index, 3)], HEADS + heads.x / GROUP, is_key);
+    let is_key = index == HEADS_HERE;
+    let head = select(heads[min(index, HEADS_HERE - 1)], HEADS + heads.x / GROUP, is_key);
     var x = eight_of(row, head, 8 * lane);
 #if NORMS
-    let zero = vec4<f32>();
-    let squares = vec4<f32>(dot(x.low, x.low) + dot(x.high, x.high));
-    let total = team_sum(mat4x4<f32>(squares, zero, zero, zero), thread)[0].x;
-    let scale = inverseSqrt(total / HEAD_DIM + EPS);
+    let squares = PerHead(dot(x.low, x.low) + dot(x.high, x.high));
+    let sums = team_sum(Fours(squares, PerHead(), PerHead(), PerHead()), thread);
+    let scale = inverseSqrt(of_head(sums[0], 0) / HEAD_DIM + EPS);
 #endif
-    for (var i = 0u; i < 8 && index < 5; i++) {
+    for (var i = 0u; i < 8 && index <= HEADS_HERE; i++) {
       let dim = 8 * lane + i;
       var value = select(x.low[i % 4], x.high[i % 4], i >= 4);
 #ifdef QUERY_NORM
@@ -100,7 +99,7 @@ fn norm_heads(row: u32, heads: vec4<u32>, thread: u32) {
 fn stage(row: u32, heads: vec4<u32>, thread: u32) {
   norm_heads(row, heads, thread);
   let position = u32(positions[row]);
-  for (var i = thread; i < 10 * LANES; i += THREADS) {
+  for (var i = thread; i < 2 * (HEADS_HERE + 1) * LANES; i += THREADS) {
     let index = i / (2 * LANES);
     let dim = 4 * (i % (2 * LANES));
     staged[i] = vec4<f32>(

@@ -46,9 +46,10 @@ const settings: readonly Setting[] = [
   { heads: 1, kvHeads: 1, headDim: 256, dtype: "f16", norms: true },
 ];
 
-/** Constants of a GPU, but for short contexts: tiles and parts where these steps reach them. */
+/** Constants of a GPU, but for few rows and short contexts, so that these steps reach every kernel. */
 const tuning = {
   attentionThreads: 256,
+  attentionSharedFrom: 5,
   attentionTiledFrom: 24,
   attentionSplitFrom: 64,
   attentionSplitKeys: 40,
