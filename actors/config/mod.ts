@@ -22,6 +22,7 @@ export type {
   LevelConfig,
   LimitsConfig,
   ListenConfig,
+  LogFormat,
   LogLevel,
   PartitionConfig,
   ShardConfig,
