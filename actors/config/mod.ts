@@ -22,7 +22,6 @@ export type {
   LevelConfig,
   LimitsConfig,
   ListenConfig,
-  LogFormat,
   LogLevel,
   PartitionConfig,
   ShardConfig,

@@ -121,11 +121,9 @@ const fields = z.strictObject({
   limits: limits.prefault({}).describe("What requests may take."),
   listen: listen.prefault({}).describe("Where the server listens."),
   cluster: cluster.exactOptional().describe("The cluster to join; absent = the node is alone."),
-  keys: path.exactOptional().describe("File of API keys, hashed, as deno task keys writes it."),
+  keys: path.exactOptional().describe("File of API keys, one a line; # starts a comment."),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info")
     .describe("How much is logged."),
-  logFormat: z.enum(["pretty", "json"]).default("pretty")
-    .describe("How lines of the log are written: for people, or as JSON."),
 });
 
 /** The form of `tandem.json`; the paths in it are as written. */

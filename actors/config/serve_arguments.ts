@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { ConfigError } from "./errors.ts";
 import { nodePattern } from "./schema.ts";
 import { parseSize } from "./size.ts";
-import type { ClusterConfig, LogFormat, LogLevel } from "./types.ts";
+import type { ClusterConfig, LogLevel } from "./types.ts";
 
 /** What `deno task serve` was told; what is absent is left to the configuration and its defaults. */
 export interface ServeOptions {
@@ -33,8 +33,6 @@ export interface ServeOptions {
   readonly cluster?: ClusterConfig;
   /** How much is logged. */
   readonly logLevel?: LogLevel;
-  /** How lines of the log are written. */
-  readonly logFormat?: LogFormat;
 }
 
 /** What the arguments of `deno task serve` ask for. */
@@ -62,13 +60,11 @@ const options = {
   "nats-cert": { type: "string" },
   "nats-key": { type: "string" },
   "log-level": { type: "string" },
-  "log-format": { type: "string" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "v" },
 } as const;
 
 const logLevels: readonly string[] = ["debug", "info", "warn", "error", "silent"];
-const logFormats: readonly string[] = ["pretty", "json"];
 
 const help = `Serve a family of models, small to giant, over the OpenAI API.
 
@@ -105,7 +101,6 @@ With others
                     This node's own certificate and its private key (PEM)
 
   --log-level L     debug, info, warn, error or silent (info)
-  --log-format F    pretty, or json for machines (pretty)
   -h, --help        Show this
   -v, --version     Show the version
 
@@ -177,8 +172,7 @@ function serveOptions(values: Readonly<Record<string, unknown>>): ServeOptions {
     ...given("context", whole("--context", text("context"), 1, Number.MAX_SAFE_INTEGER)),
     ...given("kvCache", bytes("--kv-cache", text("kv-cache"))),
     ...given("cluster", cluster(text, values["nats"] as string[] | undefined)),
-    ...given("logLevel", oneOf<LogLevel>("--log-level", logLevels, text("log-level"))),
-    ...given("logFormat", oneOf<LogFormat>("--log-format", logFormats, text("log-format"))),
+    ...given("logLevel", level(text("log-level"))),
   };
 }
 
@@ -233,9 +227,9 @@ function bytes(option: string, text: string | undefined): number | undefined {
   throw usage(`Cannot use ${option}, it must be a size such as 4GiB or 512MB: ${text}`);
 }
 
-function oneOf<T extends string>(option: string, known: readonly string[], text?: string) {
-  if (text === undefined || known.includes(text)) return text as T | undefined;
-  throw usage(`Cannot use ${option}, it must be one of ${known.join(", ")}: ${text}`);
+function level(text: string | undefined): LogLevel | undefined {
+  if (text === undefined || logLevels.includes(text)) return text as LogLevel | undefined;
+  throw usage(`Cannot use --log-level, it must be one of ${logLevels.join(", ")}: ${text}`);
 }
 
 function nearest(word: string, candidates: readonly string[]): string | null {

@@ -22,7 +22,7 @@ export async function resolveServeConfig(
   bundled: BundledFamily,
 ): Promise<Config> {
   const base = await baseConfig(options, bundled);
-  const { threads, context, kvCache, host, port, keys, logLevel, logFormat, cluster } = options;
+  const { threads, context, kvCache, host, port, keys, logLevel, cluster } = options;
   return {
     ...base,
     devices: base.devices.map((device) => ({ ...device, ...given({ threads }) })),
@@ -31,7 +31,7 @@ export async function resolveServeConfig(
       levels: family.levels.map((level) => ({ ...level, ...given({ context, kvCache }) })),
     })),
     listen: { ...base.listen, ...given({ host, port }) },
-    ...given({ keys: keys === undefined ? undefined : resolve(keys), logLevel, logFormat }),
+    ...given({ keys: keys === undefined ? undefined : resolve(keys), logLevel }),
     ...given({ cluster: cluster ?? base.cluster }),
   };
 }

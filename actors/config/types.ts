@@ -97,9 +97,6 @@ export interface ListenConfig {
 /** How much is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
-/** How lines of the log are written. */
-export type LogFormat = "pretty" | "json";
-
 /** How a node joins others. */
 export interface ClusterConfig {
   /** Servers of NATS, such as `nats://host:4222`. */
@@ -134,6 +131,4 @@ export interface Config {
   readonly keys?: string;
   /** How much is logged. */
   readonly logLevel: LogLevel;
-  /** How lines of the log are written: for people, or as JSON. */
-  readonly logFormat: LogFormat;
 }

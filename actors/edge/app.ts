@@ -9,7 +9,7 @@ import { HttpError, toHttpError } from "./errors.ts";
 import type { Guard } from "./guard.ts";
 import type { ApiKey, Quotas } from "./keys/mod.ts";
 import { modelEntries } from "./models.ts";
-import { type StatusPage, statusPage } from "./page/mod.ts";
+import { statusPage } from "./page/mod.ts";
 import type { ProgressWatch } from "./progress.ts";
 import { chatParser, completionParser, type RequestLimits } from "./request/mod.ts";
 import { type FamilyReport, readiness, reportFamilies } from "./watch.ts";
@@ -138,11 +138,8 @@ function addHealth(app: App, { admission, catalog, progress }: AppOptions): void
 function addWatch(app: App, options: AppOptions): void {
   const { admission, catalog, clock, desks, keysNeeded, renderMetrics, version } = options;
   const begun = clock.monotonic();
-  let page: Promise<StatusPage> | undefined;
-  app.get("/", async () => {
-    const { html, headers } = await (page ??= statusPage());
-    return new Response(html, { headers });
-  });
+  const page = statusPage();
+  app.get("/", () => new Response(page.html, { headers: page.headers }));
   app.get("/status", async () => {
     // Without a desk the families are still worth showing.
     const nodes = desks.status().then(nodeViews, () => []);

@@ -51,7 +51,7 @@ async function serve(config: Config, mayMove: boolean): Promise<void> {
     ...(Deno.env.has("TANDEM_API_KEYS") && { list: Deno.env.get("TANDEM_API_KEYS")! }),
   });
   requireKeys(config.listen.host, keys);
-  const log = createLogger({ level: config.logLevel, format: config.logFormat });
+  const log = createLogger({ level: config.logLevel });
   const stopped = interruption();
   const [lane, traced] = [config.cluster && await connectCluster(config.cluster), await tracing()];
   const node = await startNode(config, { ...lane, ...traced, log, progress: console.error });
@@ -87,7 +87,7 @@ async function serve(config: Config, mayMove: boolean): Promise<void> {
 
 /** Works for a cluster until it is interrupted: hosts what it is told to, and answers nobody by HTTP. */
 async function work(config: Config, cluster: ClusterConfig): Promise<void> {
-  const log = createLogger({ level: config.logLevel, format: config.logFormat });
+  const log = createLogger({ level: config.logLevel });
   const stopped = interruption();
   const lane = await connectCluster(cluster);
   const node = await startNode({ ...config, families: [] }, { ...lane, ...await tracing(), log });

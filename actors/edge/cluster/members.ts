@@ -1,10 +1,18 @@
-import type { ActorRef, Membership, Offer, System } from "../../../runtime/mod.ts";
+import {
+  type ActorRef,
+  type Membership,
+  type Offer,
+  roleOf,
+  type System,
+} from "../../../runtime/mod.ts";
 import { deskKind, type DeskProtocol } from "../../desk_protocol.ts";
-import { mayLead } from "../../node_protocol.ts";
 import type { RouterProtocol } from "../../protocol.ts";
 import type { RouterDirectory } from "../routers.ts";
 
 const routerPrefix = "router/";
+
+/** Roles whose nodes neither route nor decide: what they offer as that is an attempt to be another. */
+const strangers: ReadonlySet<string> = new Set(["worker", "edge"]);
 
 /**
  * The routers that the members of a cluster offer as `router/FAMILY`. A server that lets nodes announce
@@ -35,8 +43,8 @@ function find<P>(membership: Membership, system: System, wanted: string): ActorR
     .map(({ address }) => system.ref(address));
 }
 
-/** What members offer that may route and decide: of this node first, and of each only its own actors. */
+/** What members offer that may: of this node first, and of each node only its own actors. */
 function offersOf({ members }: Membership): readonly Offer[] {
-  return members.filter(({ node }) => mayLead(node))
+  return members.filter(({ node }) => !strangers.has(roleOf(node)))
     .flatMap(({ node, offers }) => offers.filter(({ address }) => address.startsWith(`${node}/`)));
 }

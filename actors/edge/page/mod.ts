@@ -1,5 +1,8 @@
 /** The status page: one HTML document without dependencies. */
 import { createHash } from "node:crypto";
+import template from "./page.html" with { type: "text" };
+import script from "./page.js" with { type: "text" };
+import style from "./page.css" with { type: "text" };
 
 /** The page and the headers that it is sent with. */
 export interface StatusPage {
@@ -8,10 +11,7 @@ export interface StatusPage {
 }
 
 /** Makes the page; its policy allows its own script and style and nothing else. */
-export async function statusPage(): Promise<StatusPage> {
-  const [template, script, style] = await Promise.all(
-    ["page.html", "page.js", "page.css"].map(read),
-  ) as [string, string, string];
+export function statusPage(): StatusPage {
   const policy = [
     "default-src 'none'",
     `script-src 'sha256-${hash(script)}'`,
@@ -32,12 +32,6 @@ export async function statusPage(): Promise<StatusPage> {
       "referrer-policy": "no-referrer",
     },
   };
-}
-
-/** By `fetch`, wherever this module comes from: text imports are not stable on every platform. */
-async function read(name: string): Promise<string> {
-  const response = await fetch(new URL(name, import.meta.url));
-  return await response.text();
 }
 
 function hash(text: string): string {

@@ -40,7 +40,6 @@ Deno.test("parseConfig() fills in every default", () => {
     },
     listen: { host: "127.0.0.1", port: 8080, origins: [], hosts: [] },
     logLevel: "info",
-    logFormat: "pretty",
   });
 });
 

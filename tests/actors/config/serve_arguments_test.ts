@@ -6,7 +6,7 @@ import { assertThrowsWith } from "./support.ts";
 Deno.test("parseServeArguments() reads every option", () => {
   deepEqual(parseServeArguments([]), { kind: "serve", options: { models: [] } });
   const args = "--model a --model=b --family ours --host ::1 --port 0 --threads 4 --keys k.txt " +
-    "--context 512 --kv-cache 64MiB --log-level debug --log-format json";
+    "--context 512 --kv-cache 64MiB --log-level debug";
   deepEqual(parseServeArguments(args.split(" ")), {
     kind: "serve",
     options: {
@@ -19,7 +19,6 @@ Deno.test("parseServeArguments() reads every option", () => {
       context: 512,
       kvCache: 64 * 2 ** 20,
       logLevel: "debug",
-      logFormat: "json",
     },
   });
   const joining = "--nats nats://a:4222 --nats b --node n1 --nats-user u --nats-ca /ca.pem";
@@ -62,7 +61,6 @@ const wrong: readonly (readonly [string[], string])[] = [
   [["--context", "1.5"], "Cannot use --context, it must be a whole number of at least 1: 1.5"],
   [["--kv-cache", "0"], "Cannot use --kv-cache, it must be a size such as 4GiB or 512MB: 0"],
   [["--log-level", "loud"], "Cannot use --log-level, it must be one of debug, info"],
-  [["--log-format", "xml"], "Cannot use --log-format, it must be one of pretty, json"],
   [["--help=yes"], "Cannot give --help a value: yes"],
   [["models/a"], "Cannot use an argument that is no option"],
   [["--config", "a", "--model", "b"], "Cannot use --model together with --config: b"],
