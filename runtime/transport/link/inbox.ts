@@ -1,6 +1,6 @@
 import type { DeadLetterReason } from "../../dead_letters.ts";
-import { type Gap, maxGaps, type PacketHead, type PartPacket, type Taken } from "./packet.ts";
 import { concat } from "../pieces.ts";
+import { type Gap, maxGaps, type PacketHead, type PartPacket, type Taken } from "./packet.ts";
 
 /** What becomes of a packet: it is used, or dropped. */
 export type Admission = "used" | Extract<DeadLetterReason, "Duplicate" | "Late">;

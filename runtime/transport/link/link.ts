@@ -3,6 +3,7 @@ import type { DeadLetterReason } from "../../dead_letters.ts";
 import { ActorError } from "../../errors.ts";
 import type { Envelope, Link } from "../envelope.ts";
 import type { Loss } from "../loss.ts";
+import type { Transport, TransportEvent } from "../transport.ts";
 import type { OutboxLimits } from "./outbox.ts";
 import type { Taken } from "./packet.ts";
 import { failureOf, isAnswer } from "./pending.ts";
@@ -10,7 +11,6 @@ import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import type { AnswerHead, Sent } from "./sent_log.ts";
 import { addressOf, inboundOf, senderOf } from "./subjects.ts";
-import type { Transport, TransportEvent } from "../transport.ts";
 
 /** What a link tells its node. */
 export interface LinkEvents {
@@ -52,8 +52,9 @@ const defaultLimits: OutboxLimits = {
 
 /**
  * Envelopes over a transport. Packets are numbered: what comes twice or late is dropped, so that delivery
- * stays at most once and in order whatever the transport does. Each life of a node, and of its connection,
- * has a number too: requests to a former one fail as soon as the next is heard of.
+ * stays at most once and in order whatever the transport does, and what is lost is told to its sender, which
+ * fails what depended on it. Each life of a node, and of its connection, has a number too: requests to a
+ * former one fail as soon as the next is heard of.
  */
 export class TransportLink implements Link {
   readonly #transport: Transport;
@@ -139,8 +140,8 @@ export class TransportLink implements Link {
     for (const head of missed.formerly) {
       this.#events.receive(failureOf(head, { code: "Terminated", message: why, retryable: false }));
     }
-    if (missed.lost) { for (const sent of missed.lost) this.#makeGood(peer, sent); }
-    else this.#events.lost(lossOf(peer, "messages were lost on their way"));
+    for (const sent of missed.lost ?? []) this.#makeGood(peer, sent);
+    if (!missed.lost) this.#events.lost(lossOf(peer, "messages were lost on their way"));
     return true;
   }
 

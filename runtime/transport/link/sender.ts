@@ -2,8 +2,9 @@ import type { Clock } from "../../clock.ts";
 import type { DeadLetterReason } from "../../dead_letters.ts";
 import { ActorError } from "../../errors.ts";
 import type { Envelope } from "../envelope.ts";
-import type { Inbox } from "./inbox.ts";
 import { isLost, type Loss } from "../loss.ts";
+import type { Transport } from "../transport.ts";
+import type { Inbox } from "./inbox.ts";
 import { Outbox, type OutboxLimits, type OutboxPart } from "./outbox.ts";
 import {
   encodeHello,
@@ -16,7 +17,6 @@ import {
 import { isRequest, PendingRequests, type RequestHead } from "./pending.ts";
 import { remember, type Sent, SentLog } from "./sent_log.ts";
 import { subjectOf } from "./subjects.ts";
-import type { Transport } from "../transport.ts";
 
 /** What a sender needs of its link. */
 export interface SenderOptions {
@@ -53,7 +53,7 @@ interface Numbers {
   log: SentLog;
 }
 
-/** Nodes whose packets are numbered at most. */
+/** Nodes that are sent to at most: names cost memory, and whoever asks is answered. */
 const maxNumbers = 65_536;
 
 /** What goes out of a node: everything has a number, and large messages go as they are taken. */
@@ -85,11 +85,11 @@ export class Sender {
 
   /** Gives a sign of life, which is answered with what was taken. */
   greet(node: string, token?: string): void {
-    const { transport } = this.#options;
-    const subject = this.#subjectOf(node);
-    const numbers = this.#numbersOf(node);
-    const hello = encodeHello({ incarnation: this.#incarnation, sequence: numbers.next });
     quietly(() => {
+      const { transport } = this.#options;
+      const subject = this.#subjectOf(node);
+      const numbers = this.#numbersOf(node);
+      const hello = encodeHello({ incarnation: this.#incarnation, sequence: numbers.next });
       if (token === undefined) transport.publish(subject, hello);
       else transport.probe(subject, token, hello);
       numbers.next++;
@@ -98,16 +98,18 @@ export class Sender {
 
   /** Tells a node what was taken of it. */
   tell(node: string, inbox: Inbox): void {
-    const { next, base } = this.#numbersOf(node);
-    const head = { incarnation: this.#incarnation, sequence: next - 1 };
-    const packet = encodeTaken(head, inbox.taken(base));
-    quietly(() => this.#options.transport.publish(this.#subjectOf(node), packet));
+    quietly(() => {
+      const { next, base } = this.#numbersOf(node);
+      const head = { incarnation: this.#incarnation, sequence: next - 1 };
+      const packet = encodeTaken(head, inbox.taken(base));
+      this.#options.transport.publish(this.#subjectOf(node), packet);
+    });
   }
 
   /** Notes that a node is heard in a new life. */
   met(node: string): void {
-    const numbers = this.#numbersOf(node);
-    numbers.base = numbers.next;
+    const numbers = this.#numbers.get(node);
+    if (numbers) numbers.base = numbers.next;
   }
 
   /** Notes what a node has taken, and answers what it has not; null if that is of a former life. */
@@ -117,7 +119,8 @@ export class Sender {
     outbox?.taken(upTo);
     if (outbox?.isIdle) this.#outboxes.delete(node);
     const formerly = this.#pending.get(node)?.takeBefore(since) ?? [];
-    return { formerly, lost: this.#numbersOf(node).log.settle(upTo, gaps) };
+    const numbers = this.#numbers.get(node);
+    return { formerly, lost: numbers ? numbers.log.settle(upTo, gaps) : [] };
   }
 
   /** Notes that a request to a node waits no more, and answers whether it did. */
@@ -160,16 +163,12 @@ export class Sender {
   #numbersOf(node: string): Numbers {
     let numbers = this.#numbers.get(node);
     if (!numbers) {
-      if (this.#numbers.size >= maxNumbers) this.#startAnew();
+      if (this.#numbers.size >= maxNumbers) {
+        throw new ActorError("Overloaded", `Cannot send to more nodes than: ${maxNumbers}`);
+      }
       this.#numbers.set(node, numbers = { next: 0, base: 0, log: new SentLog() });
     }
     return numbers;
-  }
-
-  /** Forgets all numbers, which a new life need not know. */
-  #startAnew(): void {
-    this.#numbers.clear();
-    this.renew();
   }
 
   #subjectOf(node: string): string {
