@@ -7,6 +7,9 @@ import { type GpuModel, models, tinyModels } from "./models.ts";
 import { gpuBenchOptions, onSoftware } from "./options.ts";
 import { measureUploads, type UploadRow } from "./uploads.ts";
 
+/** How long uploads may go on when the time for models is over. */
+const UPLOADS_MS = 10_000;
+
 /** Decode and prefill of whole models on a GPU, and every kernel in them. */
 export const bench: Bench = {
   name: "webgpu",
@@ -19,8 +22,6 @@ async function run(options: BenchOptions): Promise<BenchReport> {
   const gpu = await openGpu({ provider: chosen.provider });
   const speed = await measureGpu(gpu);
   options.log(describe(gpu, speed));
-  const uploads = await measureUploads(gpu);
-  for (const row of uploads) options.log(describeUpload(row));
   const end = performance.now() + chosen.seconds * 1000;
   const rows: StepRow[] = [];
   const report = (row: StepRow) => {
@@ -40,6 +41,12 @@ async function run(options: BenchOptions): Promise<BenchReport> {
       report,
       () => measureModel(model, bench),
     );
+  }
+  const uploads: UploadRow[] = [];
+  for await (const row of measureUploads(gpu)) {
+    options.log(describeUpload(row));
+    uploads.push(row);
+    if (performance.now() > end + UPLOADS_MS) break;
   }
   const { description } = gpu.info;
   await gpu.close();

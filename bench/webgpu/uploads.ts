@@ -21,23 +21,22 @@ export interface UploadRow {
 
 const MIB = 2 ** 20;
 const RUNS = 3;
+const COMPUTE_MS = 10;
 
-/** Takes a few seconds; on a software adapter with less to upload. */
-export async function measureUploads(gpu: Gpu): Promise<UploadRow[]> {
+/** Gives the rows one by one: with less to upload on a software adapter. */
+export async function* measureUploads(gpu: Gpu): AsyncGenerator<UploadRow> {
   const { software } = gpu.info;
-  const total = software ? 4 : 256;
-  const device = await Device.create(gpu, total * MIB, software ? 1 << 8 : 1 << 22);
-  const rows: UploadRow[] = [];
+  const total = software ? 4 : 128;
+  const device = await Device.create(gpu, total * MIB);
   try {
-    for (const way of ["writeBuffer", "mapped staging"] as const) {
-      for (const chunk of software ? [1] : [1, 16, 64]) {
-        rows.push(await measure(device, way, chunk, total));
+    for (const chunk of software ? [1] : [16, 64, 1]) {
+      for (const way of ["writeBuffer", "mapped staging"] as const) {
+        yield await measure(device, way, chunk, total);
       }
     }
   } finally {
     device.close();
   }
-  return rows;
 }
 
 async function measure(
@@ -78,7 +77,7 @@ const shader = `
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = f32(id.x);
-  for (var i = 0u; i < ROUNDS; i++) {
+  for (var i = 0u; i < 256u; i++) {
     sum = fma(sum, 0.999, 0.5);
   }
   sums[id.x] = sum;
@@ -97,7 +96,10 @@ class Device {
   readonly #pipeline: GPUComputePipeline;
   readonly #group: GPUBindGroup;
 
-  private constructor(gpu: Gpu, bytes: number, rounds: number) {
+  /** Dispatches of one compute: as many as take about as long as an upload. */
+  #repeats = 1;
+
+  private constructor(gpu: Gpu, bytes: number) {
     const { device, mapping } = gpu;
     const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
     const make = (size: number, usage: number) => device.createBuffer({ size, usage });
@@ -109,7 +111,7 @@ class Device {
     this.#pipeline = device.createComputePipeline({
       layout: "auto",
       compute: {
-        module: device.createShaderModule({ code: shader.replace("ROUNDS", `${rounds}u`) }),
+        module: device.createShaderModule({ code: shader }),
       },
     });
     this.#group = device.createBindGroup({
@@ -118,10 +120,12 @@ class Device {
     });
   }
 
-  static async create(gpu: Gpu, bytes: number, rounds: number): Promise<Device> {
-    const device = new Device(gpu, bytes, rounds);
+  static async create(gpu: Gpu, bytes: number): Promise<Device> {
+    const device = new Device(gpu, bytes);
     await device.#staging.mapAsync(GPUMapMode.READ);
     device.#staging.unmap();
+    const once = await device.milliseconds(() => device.compute());
+    device.#repeats = Math.max(1, Math.round(COMPUTE_MS / once));
     return device;
   }
 
@@ -147,7 +151,7 @@ class Device {
     const pass = encoder.beginComputePass();
     pass.setPipeline(this.#pipeline);
     pass.setBindGroup(0, this.#group);
-    pass.dispatchWorkgroups(GROUPS);
+    for (let i = 0; i < this.#repeats; i++) pass.dispatchWorkgroups(GROUPS);
     pass.end();
     this.#device.queue.submit([encoder.finish()]);
   }

@@ -12,6 +12,9 @@ export function fuseNorms(dispatches: readonly Dispatch[]): Dispatch[] {
     const { norm } = dispatch;
     const readers = norm && readersOf(norm, dispatches, i + 1);
     if (!readers) return;
+    // Where one of them could but would not, the norm is needed, and may as well serve all.
+    const refuses = readers.some((r) => dispatches[r]!.normed && !dispatches[r]!.normed!(norm));
+    if (refuses) return;
     const others: Dispatch[] = [];
     for (const reader of readers) {
       const normed = dispatches[reader]!.normed?.(norm);

@@ -2,7 +2,7 @@
 import type { WeightDType } from "../backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "./backend.ts";
 import type { Gpu } from "./gpu.ts";
-import { tuningOf } from "./plans/mod.ts";
+import { named, tuningOf } from "./plans/mod.ts";
 
 /** Constants by name. */
 export type Tuning = Readonly<Record<string, number>>;
@@ -54,7 +54,7 @@ export interface TuningStep {
 }
 
 /** A change of the kernels makes what was measured before worthless. */
-const VERSION = 1;
+const VERSION = 2;
 const RUNS = 3;
 
 const streamed = {
@@ -64,32 +64,35 @@ const streamed = {
 } as const;
 const tiled = { dtypes: ["f16", "q8_0"], shapes: [[4096, 4096]], copies: 1 } as const;
 
+const alone = { name: "decode of 1", rows: 1, ...streamed };
 const steps: readonly TuningStep[] = [
   {
-    workload: { name: "decode of 1", rows: 1, ...streamed },
-    candidates: [32, 64, 128].flatMap((threads) => [2, 4, 8].map((rows) => ({ threads, rows }))),
+    workload: { ...alone, dtypes: ["f16", "q8_0"] },
+    candidates: [64, 32, 128].flatMap((threads) =>
+      [2, 1, 4].map((rowsAlone) => ({ threads, rowsAlone }))
+    ),
   },
   {
-    workload: { name: "decode of 1", rows: 1, ...streamed },
-    candidates: [1, 2, 4].map((depth) => ({ depth })),
+    workload: { ...alone, dtypes: ["q4_0", "q4_k"] },
+    candidates: [4, 2, 1].map((narrowRowsAlone) => ({ narrowRowsAlone })),
   },
+  { workload: alone, candidates: [1, 2].map((depth) => ({ depth })) },
   {
     workload: { name: "decode of 8", rows: 8, ...streamed },
-    candidates: [4, 8].map((streamedTile) => ({ streamedTile })),
+    candidates: [4, 2, 8].flatMap((rows) => [4, 8].map((streamedTile) => ({ rows, streamedTile }))),
   },
   {
     workload: { name: "prefill of 512", rows: 512, ...tiled },
-    candidates: [[16, 8, 8, 8], [16, 16, 8, 8], [8, 8, 8, 8], [16, 8, 8, 4], [16, 16, 8, 4]].map(
-      ([tileAcross = 0, tileDown = 0, tileRows = 0, tileTokens = 0]) => ({
-        tileAcross,
-        tileDown,
-        tileRows,
-        tileTokens,
-      }),
-    ),
+    candidates: [
+      { across: 8, down: 16, rows: 8, tokens: 8, slices: 1 },
+      { across: 16, down: 8, rows: 8, tokens: 8, slices: 1 },
+      { across: 8, down: 8, rows: 8, tokens: 8, slices: 1 },
+      { across: 16, down: 8, rows: 4, tokens: 8, slices: 1 },
+      { across: 16, down: 16, rows: 4, tokens: 4, slices: 1 },
+    ].map((tile) => named("large", tile)),
   },
   // Streamed, or not as before: the last step that streams decides.
-  ...[16, 32, 48, 64, 96].map((rows) => ({
+  ...[16, 20, 24, 32, 48].map((rows) => ({
     workload: { name: `prefill of ${rows}`, rows, ...tiled },
     candidates: [{ fewRows: rows }, {}],
   })),

@@ -29,18 +29,20 @@ export function planExperts(
     count,
   };
   const tokens = liveRows(x);
-  const { groupedRows, tiledRows } = matrixTuning(context);
-  const tokensOf = (rows: number) => Math.max(2, Math.ceil(rows * count / experts.topK));
-  const [grouped, tiled] = [tokensOf(groupedRows), tokensOf(tiledRows)];
+  const { groupedRows, tiledRows, largeTiledRows, expertTiles } = matrixTuning(context);
+  const most = (rows: number) => Math.max(1, Math.ceil(rows * count / experts.topK) - 1);
+  let from = 1;
   return [
-    { from: 1, to: grouped - 1, plan: planSingle },
-    { from: grouped, to: tiled - 1, plan: planGrouped },
-    { from: Math.max(grouped, tiled), to: tokens.capacity, plan: planGrouped },
-  ].flatMap(({ from, to, plan }, i) => {
+    { to: most(groupedRows), plan: planSingle },
+    { to: most(tiledRows), plan: planGrouped },
+    { to: most(largeTiledRows), plan: planGrouped, tile: expertTiles[0]! },
+    { to: Infinity, plan: planGrouped, tile: expertTiles[1]! },
+  ].flatMap(({ to, plan, tile }) => {
     const last = Math.min(to, tokens.capacity);
     if (from > last) return [];
-    const dispatches = plan(context, experts, part(tokens, 0, last), i === 2);
-    return dispatches.map((dispatch) => within(tokens, from, last, dispatch));
+    const [first, dispatches] = [from, plan(context, experts, part(tokens, 0, last), tile)];
+    from = last + 1;
+    return dispatches.map((dispatch) => within(tokens, first, last, dispatch));
   });
 }
 

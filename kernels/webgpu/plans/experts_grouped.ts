@@ -5,18 +5,18 @@ import { fold } from "../grid.ts";
 import { expertProducts, type Experts } from "./experts_products.ts";
 import { planStreamed, planTiled } from "./linear_products.ts";
 import { type LiveRows, part, type Range, read, single, times, write } from "./operands.ts";
-import { matrixTuning } from "./tuning.ts";
+import { matrixTuning, type Tile } from "./tuning.ts";
 
 const GROUP = 256;
 /** Parts of so many tokens begin at bindable offsets. */
 const ALIGNED_TOKENS = 64;
 
-/** Plans `tokens`, in tiles of `gemm.wgsl` if `isTiled`, else of `gemv.wgsl`. */
+/** Plans `tokens`, in a tile of `gemm.wgsl`, else of `gemv.wgsl`. */
 export function planGrouped(
   context: PlanContext,
   experts: Experts,
   tokens: LiveRows,
-  isTiled: boolean,
+  tile?: Tile,
 ): Dispatch[] {
   const { down, topK } = experts;
   const [, dim, ffn] = down.shape as [number, number, number];
@@ -28,7 +28,7 @@ export function planGrouped(
   const each = Math.max(1, most) * ALIGNED_TOKENS;
   return Array.from(
     { length: Math.ceil(tokens.capacity / each) },
-    (_, i) => planPart(context, experts, part(tokens, i * each, each), i * each, isTiled),
+    (_, i) => planPart(context, experts, part(tokens, i * each, each), i * each, tile),
   ).flat();
 }
 
@@ -37,12 +37,11 @@ function planPart(
   experts: Experts,
   tokens: LiveRows,
   first: number,
-  isTiled: boolean,
+  tile?: Tile,
 ): Dispatch[] {
   const { out, x, gateUp, down, topK, count } = experts;
   const [, dim, ffn] = down.shape as [number, number, number];
-  const { tile, streamedTile } = matrixTuning(context);
-  const size = isTiled ? tile.down * tile.tokens : streamedTile;
+  const size = tile ? tile.down * tile.tokens : matrixTuning(context).streamedTile;
   const slots = times(tokens, topK);
   const scratch = (name: string, bytes: number): Range => ({
     buffer: context.scratch(`experts, ${name}`, bytes),
@@ -80,7 +79,7 @@ function planPart(
   return [
     planLists(experts, slots, size, [write(tiles), write(list), read(chosen)]),
     ...[...gated, ...scattered].map((product) =>
-      isTiled ? planTiled(product, tile) : planStreamed(context, product, size)
+      tile ? planTiled(product, tile) : planStreamed(context, product, size)
     ),
     planCombine(experts, tokens, dim, [
       write(from(single(out), dim)),

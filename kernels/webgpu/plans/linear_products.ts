@@ -1,5 +1,6 @@
 /** Products of activations with a weight, by the kernel that suits the number of live rows. */
-import type { Counts, WeightDType } from "../../backend.ts";
+import type { Counts, DType, WeightDType } from "../../backend.ts";
+import { isQuantised } from "../../dtype.ts";
 import type {
   Binding,
   Cost,
@@ -10,7 +11,7 @@ import type {
   PlanContext,
 } from "../dispatch.ts";
 import { float, type LiveRows, type Range, read, within, write } from "./operands.ts";
-import { matrixTuning, type Tile } from "./tuning.ts";
+import { type MatrixTuning, matrixTuning, type Tile } from "./tuning.ts";
 import { paddedElements, rowBytes, unitsOf, weightDefines } from "./weights.ts";
 
 /** `out[r, column + i] = x[r] · weight[i]`, or `silu(x[r] · gate[i]) * (x[r] · up[i])`. */
@@ -64,21 +65,31 @@ const MAX_THREADS = 256;
 
 /** Dispatches of which each run uses one. */
 export function planProduct(context: PlanContext, product: Product): Dispatch[] {
-  const { fewRows, fewResults, groups, streamedTile, tile, smallTile } = matrixTuning(context);
-  const { rows, results, swiglu = false } = product;
-  const weightRows = results * (swiglu ? 2 : 1);
-  const few = Math.max(fewRows, Math.floor(fewResults / weightRows));
-  const tilesAcross = Math.ceil(weightRows / (tile.across * tile.rows));
-  const some = (Math.ceil(groups / tilesAcross) - 1) * tile.down * tile.tokens;
+  const { fewRows, fewResults, streamedTile, tiles, tileGroups } = matrixTuning(context);
+  const { rows } = product;
+  const few = Math.max(fewRows, Math.floor(fewResults / weightRows(product)));
   const sizes = [1, 4, 8].filter((size) => size <= streamedTile);
   return upTo(rows, [
     ...sizes.map((size, i) => ({
       most: i === sizes.length - 1 ? few : size,
       plan: () => planStreamed(context, product, size),
     })),
-    { most: some, plan: () => planTiled(product, smallTile) },
-    { most: Infinity, plan: () => planTiled(product, tile) },
+    ...tiles.map((tile, i) => ({
+      most: mostBefore(tiles[i + 1], weightRows(product), tileGroups),
+      plan: () => planTiled(product, tile),
+    })),
   ]);
+}
+
+/** Most rows of x of which a tile gives fewer than `groups` workgroups. */
+function mostBefore(tile: Tile | undefined, weightRows: number, groups: number): number {
+  if (!tile) return Infinity;
+  const across = Math.ceil(weightRows / (tile.across * tile.rows));
+  return (Math.ceil(groups / across) - 1) * tile.down * tile.tokens;
+}
+
+function weightRows({ results, swiglu = false }: Product): number {
+  return swiglu ? 2 * results : results;
 }
 
 /** Dispatches each for the live rows up to its `most` that the ones before it leave. */
@@ -107,15 +118,14 @@ export function planStreamed(context: PlanContext, product: Product, tile: numbe
     ROWS: rows,
     DEPTH: depth,
     TOKENS: tile,
-    Q8_NARROW: context.tuning.q8Narrow === 1,
-    PREFETCH: context.tuning.prefetch === 1,
   };
   return {
     ...plan(product, "gemv", defines, tile, rows),
     normed: (norm) => {
       const isApart = x.buffer === norm.out && out.buffer !== norm.x;
-      const fits = isApart && !experts?.combines && isNormable(weight, norm);
-      return fits
+      const isCheap = !isQuantised(weight.dtype) ||
+        weightRows(product) <= matrixTuning(context).normedRows && !experts;
+      return isApart && isCheap && !experts?.combines && isNormable(weight, norm)
         ? planStreamed(context, { ...product, x: { ...x, buffer: norm.x }, norm }, tile)
         : undefined;
     },
@@ -142,32 +152,30 @@ export function planTiled(
  */
 function streamShape(
   context: PlanContext,
-  { weight, results, swiglu = false, experts }: Product,
+  product: Product,
   tile: number,
 ): { readonly threads: number; readonly rows: number; readonly depth: number } {
+  const { weight, swiglu = false, experts } = product;
   const tuning = matrixTuning(context);
-  const units = unitsOf(
-    weight.dtype as WeightDType,
-    weight.shape.at(-1)!,
-    context.tuning.q8Narrow === 1,
-  );
+  const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
   const slots = experts?.combines || 1;
-  const weightRows = results * (swiglu ? 2 : 1);
-  const few = weightRows / tuning.groups;
+  const few = weightRows(product) / tuning.groups;
   const useful = 2 ** Math.ceil(Math.log2(slots * units));
   const abreast = few < 1 || slots > 1 ? Math.min(MAX_THREADS, 4 * tuning.threads) : tuning.threads;
   const threads = Math.max(32, Math.min(abreast, useful));
   const shared = context.device.limits.maxComputeWorkgroupStorageSize;
   const fits = (rows: number) => context.subgroups || 4 * threads * (rows + 1) * tile <= shared;
+  const least = swiglu ? 2 : 1;
+  let rows = Math.max(least, tile > 1 ? tuning.rows : rowsAlone(weight.dtype, tuning));
+  while (rows > least && (rows > few || !fits(rows))) rows /= 2;
+  while (weightRows(product) / rows > MAX_GROUPS) rows *= 2;
   let { depth } = tuning;
-  let rows = Math.max(tuning.rows, swiglu ? 2 : 1);
-  while (rows > (swiglu ? 2 : 1) && (rows > few || !fits(rows))) rows /= 2;
-  while (weightRows / rows > MAX_GROUPS) rows *= 2;
-  while (
-    depth > 1 &&
-    (context.tuning.prefetch === 1 || experts?.combines || units % (threads * depth) > 0)
-  ) depth /= 2;
+  while (depth > 1 && (experts?.combines || units % (threads * depth) > 0)) depth /= 2;
   return { threads, rows, depth };
+}
+
+function rowsAlone(dtype: DType, { rowsAlone, narrowRowsAlone }: MatrixTuning): number {
+  return isQuantised(dtype) && dtype !== "q8_0" ? narrowRowsAlone : rowsAlone;
 }
 
 function plan(
@@ -175,10 +183,10 @@ function plan(
   kernel: string,
   defines: Defines,
   tile: number,
-  weightRows: number,
+  tileRows: number,
 ): Dispatch {
-  const { label, rows, results, swiglu = false, experts } = product;
-  const groups = Math.ceil(results / (swiglu ? weightRows / 2 : weightRows));
+  const { label, rows, experts } = product;
+  const groups = Math.ceil(weightRows(product) / tileRows);
   const tiles = experts?.tiles ?? ((counts: Counts) => Math.ceil(rows.count(counts) / tile));
   return {
     label,
@@ -224,13 +232,12 @@ function productBindings({ weights, x, out, bias, experts, norm }: Product): Bin
 }
 
 function productCost(product: Product, counts: Counts): Cost {
-  const { weight, rows, results, swiglu = false, add = false, experts } = product;
+  const { weight, rows, results, add = false, experts } = product;
   const k = weight.shape.at(-1)!;
-  const weightRows = results * (swiglu ? 2 : 1);
-  const weightBytes = weightRows * rowBytes(weight.dtype as WeightDType, k);
+  const weightBytes = weightRows(product) * rowBytes(weight.dtype as WeightDType, k);
   const live = rows.count(counts);
   return {
     bytes: (experts?.weightBytes(counts) ?? weightBytes) + 4 * live * (k + results * (add ? 2 : 1)),
-    flops: 2 * live * weightRows * k,
+    flops: 2 * live * weightRows(product) * k,
   };
 }

@@ -7,5 +7,5 @@ export { planRotateAppend } from "./rotate_append.ts";
 export { planAdd, planAddGated, planClear, planEmbed, planGather, planRmsNorm } from "./rows.ts";
 export { planSample } from "./sample.ts";
 export { planSwiglu } from "./swiglu.ts";
-export { type MatrixTuning, matrixTuning, tuningOf } from "./tuning.ts";
+export { named, tuningOf } from "./tuning.ts";
 export { planSeal, shardBytes } from "./weights.ts";

@@ -86,12 +86,15 @@ export function within(
     const count = rows.count(counts);
     return count >= from && count <= to;
   };
+  const { normed } = dispatch;
   return {
     ...dispatch,
-    normed: (norm) => {
-      const fused = dispatch.normed?.(norm);
-      return fused && within(rows, from, to, fused);
-    },
+    ...(normed && {
+      normed: (norm) => {
+        const fused = normed(norm);
+        return fused && within(rows, from, to, fused);
+      },
+    }),
     grid: (counts, into) => {
       if (applies(counts)) dispatch.grid(counts, into);
       else into.fill(0);

@@ -26,66 +26,79 @@ export interface MatrixTuning {
   readonly streamedTile: number;
   /** Threads that share a streamed row, at most. */
   readonly threads: number;
-  /** Weight rows that a workgroup streams at once. */
+  /** Weight rows that a workgroup streams at once past several rows of x. */
   readonly rows: number;
+  /** The same past a single row. */
+  readonly rowsAlone: number;
+  /** The same of weights of less than eight bits. */
+  readonly narrowRowsAlone: number;
   /** Workgroups that fill the adapter: with fewer rows, each takes fewer, and shares them among more threads. */
   readonly groups: number;
   /** Units of a row that a thread reads before it uses them, where rows divide so. */
   readonly depth: number;
-  /** The tile of many rows. */
-  readonly tile: Tile;
-  /** The tile where there would be fewer than {@link groups} of that. */
-  readonly smallTile: Tile;
+  /** Most rows of a quantised weight whose workgroups norm their rows of x themselves. */
+  readonly normedRows: number;
+  /** Tiles, from small to large; of those that give `tileGroups` workgroups the largest is used. */
+  readonly tiles: readonly Tile[];
+  /** Tiles of rows that go to one expert, likewise by the rows an expert gets. */
+  readonly expertTiles: readonly Tile[];
+  /** Workgroups of tiles that fill the adapter. */
+  readonly tileGroups: number;
   /** Rows an expert gets on average from which on they are grouped. */
   readonly groupedRows: number;
-  /** Rows an expert gets on average from which on their groups are multiplied in tiles. */
+  /** Rows an expert gets on average from which on their groups are multiplied in the smaller tiles. */
   readonly tiledRows: number;
+  /** Rows an expert gets on average from which on their groups are multiplied in the larger tiles. */
+  readonly largeTiledRows: number;
   /** The most bytes of a buffer of results by slot; steps of more tokens are taken in parts. */
   readonly expertBytes: number;
 }
 
-/** Names of {@link PlanContext.tuning} and what they are where it does not say. */
-const defaults = {
-  fewRows: 8,
-  fewResults: 600_000,
+const tileNames = ["small", "medium", "large"] as const;
+const expertTileNames = ["expert", "largeExpert"] as const;
+type TileName = typeof tileNames[number] | typeof expertTileNames[number];
+
+/** Found on an NVIDIA H100 through wgpu's Vulkan; other GPUs start from them. */
+const defaults: Readonly<Record<string, number>> = {
+  fewRows: 20,
+  fewResults: 65536,
   streamedTile: 4,
   threads: 64,
   rows: 4,
+  rowsAlone: 2,
+  narrowRowsAlone: 4,
   groups: 256,
   depth: 1,
-  tileAcross: 16,
-  tileDown: 8,
-  tileRows: 8,
-  tileTokens: 8,
-  tileSlices: 1,
-  smallAcross: 16,
-  smallDown: 8,
-  smallRows: 4,
-  smallTokens: 8,
-  smallSlices: 1,
-  groupedRows: 1,
-  tiledRows: 32,
+  normedRows: 8192,
+  tileGroups: 128,
+  ...named("small", { across: 8, down: 4, rows: 4, tokens: 8, slices: 4 }),
+  ...named("medium", { across: 16, down: 8, rows: 4, tokens: 8, slices: 2 }),
+  ...named("large", { across: 8, down: 16, rows: 8, tokens: 8, slices: 1 }),
+  ...named("expert", { across: 16, down: 8, rows: 8, tokens: 4, slices: 1 }),
+  ...named("largeExpert", { across: 16, down: 8, rows: 8, tokens: 8, slices: 1 }),
+  groupedRows: 3,
+  tiledRows: 11,
+  largeTiledRows: 48,
   expertBytes: 256 * 2 ** 20,
-} as const;
+};
+
+const tiny = { across: 8, down: 8, rows: 2, tokens: 2, slices: 1 };
 
 /** Adapters that compute on the CPU spend most of a short run on compiling: the shorter the kernels, the better. */
-const software = {
+const software: Readonly<Record<string, number>> = {
   fewRows: 16,
   fewResults: 0,
   streamedTile: 1,
   rows: 2,
+  narrowRowsAlone: 2,
   groups: 1,
-  tileAcross: 8,
-  tileRows: 2,
-  tileTokens: 2,
-  smallAcross: 8,
-  smallRows: 2,
-  smallTokens: 2,
+  tileGroups: 1,
+  ...named("large", tiny),
+  ...named("largeExpert", tiny),
   groupedRows: 4,
   tiledRows: 4,
-  attentionThreads: 32,
-  samplerThreads: 64,
-} as const;
+  largeTiledRows: 4,
+};
 
 /** The constants that suit an adapter. */
 export function tuningOf(info: Pick<GpuInfo, "software">): Readonly<Record<string, number>> {
@@ -94,24 +107,31 @@ export function tuningOf(info: Pick<GpuInfo, "software">): Readonly<Record<strin
 
 /** What a context's constants say of matrices. */
 export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
-  const { tileAcross, tileDown, tileRows, tileTokens, tileSlices, ...all } = {
-    ...defaults,
-    ...tuning,
-  };
-  const { smallAcross, smallDown, smallRows, smallTokens, smallSlices, ...rest } = all;
+  const all = { ...defaults, ...tuning };
+  const tile = (name: TileName): Tile => ({
+    across: all[`${name}Across`]!,
+    down: all[`${name}Down`]!,
+    rows: all[`${name}Rows`]!,
+    tokens: all[`${name}Tokens`]!,
+    slices: all[`${name}Slices`]!,
+  });
   return {
-    ...rest,
-    tile: tileOf(tileAcross, tileDown, tileRows, tileTokens, tileSlices),
-    smallTile: tileOf(smallAcross, smallDown, smallRows, smallTokens, smallSlices),
+    ...all as unknown as MatrixTuning,
+    tiles: tileNames.map(tile),
+    expertTiles: expertTileNames.map(tile),
   };
 }
 
-function tileOf(
-  across: number,
-  down: number,
-  rows: number,
-  tokens: number,
-  slices: number,
-): Tile {
-  return { across, down, rows, tokens, slices };
+/** The constants of a tile. */
+export function named(
+  name: TileName,
+  { across, down, rows, tokens, slices }: Tile,
+): Readonly<Record<string, number>> {
+  return {
+    [`${name}Across`]: across,
+    [`${name}Down`]: down,
+    [`${name}Rows`]: rows,
+    [`${name}Tokens`]: tokens,
+    [`${name}Slices`]: slices,
+  };
 }

@@ -131,7 +131,7 @@ function vectorBytes(bytes: number): number {
 }
 
 /** Units of a row: what one thread reads at once. */
-export function unitsOf(dtype: WeightDType, k: number, narrow = false): number {
+export function unitsOf(dtype: WeightDType, k: number): number {
   const { vectors, elements: each } = groups[dtype];
-  return Math.ceil(k / each) * (vectors === 1 ? 1 : narrow && dtype === "q8_0" ? 16 : 8);
+  return Math.ceil(k / each) * (vectors === 1 ? 1 : dtype === "q8_0" ? 16 : 8);
 }

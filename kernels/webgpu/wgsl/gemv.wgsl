@@ -63,30 +63,16 @@ fn main(
     }
     let matrix = expert * MATRIX_ROWS;
     let mass = masses[slot];
-#elif defined(PREFETCH)
-  var following: array<Unit, ROWS>;
-#for ROW 0 ROWS
-  following[ROW] = load_unit(tile.matrix + weight_row(first, ROW), min(thread, UNITS - 1u));
-#endfor
-  for (var first_unit = thread; first_unit < UNITS; first_unit += THREADS) {
-    var units = following;
-    if (first_unit + THREADS < UNITS) {
-#for ROW 0 ROWS
-      following[ROW] = load_unit(tile.matrix + weight_row(first, ROW), first_unit + THREADS);
-#endfor
-    }
 #else
   for (var first_unit = thread; first_unit < UNITS; first_unit += THREADS * DEPTH) {
     let matrix = tile.matrix;
 #endif
-#if defined(COMBINE) || !defined(PREFETCH)
     var units: array<Unit, DEPTH * ROWS>;
 #for STEP 0 DEPTH
 #for ROW 0 ROWS
     units[STEP * ROWS + ROW] = load_unit(matrix + weight_row(first, ROW), first_unit + STEP * THREADS);
 #endfor
 #endfor
-#endif
 #for STEP 0 DEPTH
 #for PART 0 PARTS
     {

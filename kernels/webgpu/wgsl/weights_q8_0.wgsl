@@ -1,7 +1,5 @@
 // Groups of eight blocks of 32 in 17 vectors: the blocks' eight f16 scales, then 16 vectors of bytes biased by
-// 128. Word w of vector j holds elements 4 * (16 * w + j) to + 3 of the group; its block is 2 * w + j / 8. A unit
-// is two vectors, j and j + 8: four elements of each block.
-#if Q8_NARROW
+// 128. Word w of vector j holds elements 4 * (16 * w + j) to + 3 of the group; its block is 2 * w + j / 8.
 #define UNITS (ROW_VECTORS / 17 * 16)
 #define PARTS 4
 
@@ -24,36 +22,6 @@ fn part_index(unit: u32, part: u32) -> u32 {
   return unit / 16u * 64u + part * 16u + unit % 16u;
 }
 
-#else
-#define UNITS (ROW_VECTORS / 17 * 8)
-#define PARTS 8
-
-struct Unit {
-  even: vec4u,
-  odd: vec4u,
-  scales: vec4u,
-}
-
-fn load_unit(row: u32, unit: u32) -> Unit {
-  let group = row * ROW_VECTORS + unit / 8u * 17u;
-  let vector = group + 1u + unit % 8u;
-  return Unit(weights[vector], weights[vector + 8u], weights[group]);
-}
-
-fn decode(unit: Unit, part: u32) -> vec4f {
-  let word = part / 2u;
-  let scales = unpack2x16float(unit.scales[word]);
-  if (part % 2u == 0u) {
-    return scaled(unit.even[word], scales.x);
-  }
-  return scaled(unit.odd[word], scales.y);
-}
-
-fn part_index(unit: u32, part: u32) -> u32 {
-  return unit / 8u * 64u + part * 8u + unit % 8u;
-}
-
-#endif
 // (1 + byte / 256 - 1.5) * 256 is the byte less 128; every step is exact.
 fn scaled(bytes: u32, scale: f32) -> vec4f {
   let shifted = vec4u(bytes << 15u, bytes << 7u, bytes >> 1u, bytes >> 9u);

@@ -149,4 +149,4 @@ gpuTest("fuseNorms() lets routing and experts compute their norm", async (backen
     assert.equal(together, separate);
     assertNear(await floats(backend, fused, tokens * dim), expected, `${tokens} tokens`, 1e-5);
   }
-}, { tuning: { groupedRows: 2, tiledRows: 1000 } });
+}, { tuning: { groupedRows: 2, tiledRows: 1000, largeTiledRows: 1000 } });

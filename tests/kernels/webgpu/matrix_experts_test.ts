@@ -55,13 +55,14 @@ async function compute(
   return { actual: (await floats(backend, out, tokens * dim)).slice(), expected };
 }
 
-const never = 1e9;
+const never = { groupedRows: 1e9, tiledRows: 1e9, largeTiledRows: 1e9 };
 const ways = {
-  "slot by slot": { groupedRows: never, tiledRows: never },
-  "in groups": { groupedRows: 0, tiledRows: never },
-  "in tiles": { groupedRows: 0, tiledRows: 0 },
+  "slot by slot": never,
+  "in groups": { ...never, groupedRows: 0 },
+  "in small tiles": { ...never, groupedRows: 0, tiledRows: 0 },
+  "in large tiles": { groupedRows: 0, tiledRows: 0, largeTiledRows: 0 },
   // Of 64 tokens each.
-  "in tiles, in parts": { groupedRows: 0, tiledRows: 0, expertBytes: 4 * 3 * dim * 64 },
+  "in parts": { ...never, groupedRows: 0, expertBytes: 4 * 3 * dim * 64 },
 };
 
 for (const [way, tuning] of Object.entries(ways)) {
