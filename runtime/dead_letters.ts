@@ -1,7 +1,13 @@
 import type { ActorErrorCode } from "./errors.ts";
 
 /** Why a message reached no handler. */
-export type DeadLetterReason = ActorErrorCode | "Expired" | "Late" | "Duplicate" | "Malformed";
+export type DeadLetterReason =
+  | ActorErrorCode
+  | "Expired"
+  | "Lost"
+  | "Late"
+  | "Duplicate"
+  | "Malformed";
 
 /** A message that reached no handler. */
 export interface DeadLetter {

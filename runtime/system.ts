@@ -280,6 +280,7 @@ export class ActorSystem implements System, CellHost, RefHost {
     return new TransportLink(transport, { node, clock, newIncarnation }, {
       receive: (envelope) => this.#exchange.receive(envelope),
       dropped: (to, reason) => this.deadLetters.add({ to, method: "packet", reason }),
+      missing: (to, method) => this.deadLetters.add({ to, method, reason: "Lost" }),
       unsent: (envelope, reason) => this.#exchange.bury(envelope, reason),
       lost: (loss) => {
         this.log.warn("Lost other nodes", { why: loss.why });

@@ -13,7 +13,7 @@ import { Catalog } from "./catalog.ts";
 import { Completions } from "./completions.ts";
 import { Guard } from "./guard.ts";
 import { type KeyRing, Quotas } from "./keys/mod.ts";
-import { Desks, type FindDesk } from "./desk/mod.ts";
+import { Desks, type FindDesks } from "./desk/mod.ts";
 import { FamilyMetrics } from "./family_metrics.ts";
 import { Balancer, createGenerations, type Failover } from "./generation/mod.ts";
 import { EdgeMetrics } from "./metrics.ts";
@@ -25,8 +25,8 @@ import { Admission } from "./work.ts";
 export interface EdgeOptions {
   /** Where the routers of the families are, by the name that clients call them. */
   readonly routers: RouterDirectory;
-  /** Finds a node that knows the cluster; nobody is asked about it when absent. */
-  readonly findDesk?: FindDesk;
+  /** Finds nodes that know the cluster; nobody is asked about it when absent. */
+  readonly findDesks?: FindDesks;
   /** What requests may take; those of the configuration. */
   readonly limits: LimitsConfig;
   /** Who may call; `null` = anybody who can reach the address. */
@@ -105,7 +105,7 @@ export function createEdge(options: EdgeOptions): Edge {
       quotas,
       tracer: options.tracer,
     }),
-    desks: new Desks(options.findDesk ?? (() => undefined)),
+    desks: new Desks(options.findDesks ?? (() => [])),
     guard: new Guard({
       keys,
       host: options.host ?? "127.0.0.1",

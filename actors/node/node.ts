@@ -58,8 +58,8 @@ export interface TandemNode {
   readonly warnings: readonly string[];
   /** The cluster as this node sees it. */
   status(): ClusterStatus;
-  /** A desk of the cluster; undefined while there is none. */
-  findDesk(): ActorRef<DeskProtocol> | undefined;
+  /** The desks of the cluster. */
+  findDesks(): readonly ActorRef<DeskProtocol>[];
   /** Resolves, with the reason, when the node must end because another has taken its name. */
   readonly replaced: Promise<string>;
   /** Takes no more work and waits until what it hosts has been moved to others, at most `graceMs`. */
@@ -110,7 +110,7 @@ export async function startNode(config: Config, options: NodeOptions = {}): Prom
       directory: joined.directory,
       replaced: joined.replaced,
       status: () => joined.status(),
-      findDesk: () => joined.findDesk(),
+      findDesks: () => joined.findDesks(),
       drain: (graceMs) => joined.drain(graceMs),
       close,
     };

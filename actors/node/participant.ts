@@ -13,7 +13,7 @@ import {
   type Transport,
 } from "../../runtime/mod.ts";
 import { deskKind, type DeskProtocol } from "../desk_protocol.ts";
-import { memberDesk, memberRouters, type RouterDirectory } from "../edge/mod.ts";
+import { memberDesks, memberRouters, type RouterDirectory } from "../edge/mod.ts";
 import {
   type ClusterStatus,
   type DeviceFacts,
@@ -122,9 +122,9 @@ export class Participant {
     return memberRouters(this.#membership, this.#options.system);
   }
 
-  /** A desk of the cluster: this node's own, if it has one. */
-  findDesk(): ActorRef<DeskProtocol> | undefined {
-    return memberDesk(this.#membership, this.#options.system);
+  /** The desks of the cluster, this node's own first. */
+  findDesks(): readonly ActorRef<DeskProtocol>[] {
+    return memberDesks(this.#membership, this.#options.system);
   }
 
   /** Takes part, with the families that the node brings. Throws `Denied` when all others refuse it. */

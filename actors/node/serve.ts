@@ -64,7 +64,7 @@ async function serve(config: Config, mayMove: boolean): Promise<void> {
       ...config.listen,
       ...traced,
       routers: node.directory,
-      findDesk: node.findDesk,
+      findDesks: node.findDesks,
       node: node.system.node,
       limits: config.limits,
       keys,

@@ -20,7 +20,8 @@ const limits = {
 /** Two nodes whose links have small limits, and what they tell. */
 function open(options: Partial<MemoryNetworkOptions> = {}) {
   const clock = new FakeClock();
-  const network = createMemoryNetwork({ clock, rng: seededRng(1), maxPayload: 4096, ...options });
+  const faults = { clock, rng: seededRng(1), maxPayload: 4096, loss: 0, ...options };
+  const network = createMemoryNetwork(faults);
   const join = (node: string) => {
     const got: Envelope[] = [];
     const dropped: string[] = [];
@@ -31,6 +32,7 @@ function open(options: Partial<MemoryNetworkOptions> = {}) {
     const link = new TransportLink(transport, linkOptions, {
       receive: (envelope) => got.push(envelope),
       dropped: (_, reason) => dropped.push(reason),
+      missing: (_, method) => dropped.push(`${method} Lost`),
       unsent: ({ type }, reason) => dropped.push(`${type} ${reason}`),
       lost: (loss) => {
         gone.push(loss.prefix + (loss.onlyServed ? " served" : ""));
@@ -41,7 +43,7 @@ function open(options: Partial<MemoryNetworkOptions> = {}) {
     });
     return { link, transport, got, dropped, gone };
   };
-  return { clock, network, join, a: join("a"), b: join("b") };
+  return { clock, network, faults, join, a: join("a"), b: join("b") };
 }
 
 function tell(to: string, method: string, bytes = 0, deadline = Infinity): Envelope {
@@ -91,17 +93,51 @@ Deno.test("TransportLink refuses what would wait too long in memory", async () =
   assert.equal(methods(b.got).at(-1), "again");
 });
 
-Deno.test("TransportLink goes on when what tells it how far the receiver has come is lost", async () => {
-  for (let seed = 0; seed < 20; seed++) {
-    const { a, b, clock } = open({ latencyMs: 1, loss: 0.3, rng: seededRng(seed) });
-    for (let n = 0; n < 4; n++) a.link.send(tell("x", String(n), 11_000));
-    await clock.advance(5000);
-    a.link.send(tell("x", "small"));
+Deno.test("TransportLink says of every message that was lost that it was, and goes on", async () => {
+  for (let seed = 0; seed < 30; seed++) {
+    const { a, b, clock, faults } = open({ latencyMs: 1, rng: seededRng(seed) });
+    for (const node of [a, b]) node.link.send(askOf(node === a ? "a" : "b", 99));
+    await clock.advance(10);
+    a.got.length = b.got.length = 0;
+    faults.loss = 0.3;
+    const ids = Array.from({ length: 12 }, (_, id) => id);
+    for (const id of ids) {
+      const message = new Uint8Array(id % 3 === 0 ? 6000 : 0);
+      a.link.send({ ...askOf("a", id), message } as Envelope);
+      a.link.send(tell("y", `tell ${id}`));
+      await clock.advance(3);
+    }
+    await clock.advance(3000);
     const arrived = methods(b.got);
-    assert.deepEqual(arrived, arrived.toSorted());
-    assert.equal(a.gone.length, 0, `seed ${seed}`);
-    assert.equal(a.dropped.length, 0, `seed ${seed}`);
+    const failed = a.got.map((answer) => `ask ${"id" in answer ? answer.id : ""}`);
+    const lost = a.dropped.map((text) => text.replace(" Lost", ""));
+    const all = ids.flatMap((id) => [`ask ${id}`, `tell ${id}`]);
+    assert.deepEqual([...arrived, ...failed, ...lost].sort(), all.sort(), `seed ${seed}`);
+    const numbers = arrived.map((method) => Number(method.split(" ")[1]));
+    assert.deepEqual(numbers, numbers.toSorted((x, y) => x - y), `seed ${seed}`);
+    assert.deepEqual(a.gone, []);
+    assert.ok(a.got.every((answer) => answer.type === "fail" && answer.error.retryable));
   }
+});
+
+Deno.test("TransportLink makes good what was lost", async () => {
+  const { a, b, clock, network } = open({ latencyMs: 1 });
+  a.link.send(askOf("a", 1));
+  await clock.advance(10);
+  const heal = network.partition("b");
+  b.link.send({ type: "reply", to: "a/main", from: "b/main", id: 1, message: null });
+  a.link.send({ type: "credit", to: "b/main", from: "a/main", id: 1, granted: 9 });
+  a.link.send(askOf("a", 2));
+  a.link.send(tell("y", "tell"));
+  await clock.advance(10);
+  heal();
+  await clock.advance(200);
+  const failures = a.got.map((answer) =>
+    answer.type === "fail" ? [answer.id, answer.error.code, answer.error.retryable] : []
+  );
+  assert.deepEqual(failures, [[2, "NoRoute", true], [1, "Terminated", false]]);
+  assert.deepEqual(a.dropped, ["tell Lost"]);
+  assert.deepEqual(b.got.map(({ type }) => type), ["ask", "credit", "cancel"]);
 });
 
 Deno.test("TransportLink gives up a receiver that takes nothing any more", async () => {

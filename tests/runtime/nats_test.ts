@@ -220,3 +220,30 @@ Deno.test("a receiver that takes nothing fills no memory, and holds up nobody el
   assert.ok(refusals.every((code) => code === "Overloaded"), refusals.join());
   await Promise.all([a, b, c].map(({ system }) => system.shutdown()));
 });
+
+Deno.test("connectNats() gives up a stalled server over WebSockets too", async () => {
+  const config = `websocket { listen: "127.0.0.1:-1", no_tls: true }`;
+  await using server = await startNats({ config });
+  await using proxy = startProxy(server.webSocketPort);
+  const a = await connectNats({ servers: [`ws://127.0.0.1:${proxy.port}`], ...quick });
+  const events = record(a);
+  proxy.stall();
+  for (let n = 0; n < 30; n++) a.publish("tandem.x", new Uint8Array(1 << 20));
+  await until(() => events.includes("down"));
+  proxy.cut();
+  proxy.resume();
+  proxy.mend();
+  await until(() => a.isUp);
+  await a.close();
+});
+
+Deno.test("publish() refuses a subject that would be another command", async () => {
+  await using server = await startNats();
+  const a = await connect(server);
+  for (const subject of ["x 0\r\n\r\nPUB y", "x y", "x\t"]) {
+    assert.throws(() => a.publish(subject, new Uint8Array(1)), { code: "Denied" });
+    assert.throws(() => a.probe("x", subject, new Uint8Array(1)), { code: "Denied" });
+  }
+  await a.flush();
+  await a.close();
+});

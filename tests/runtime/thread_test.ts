@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
-import { createSystem, type System, type TerminationReason } from "../../runtime/mod.ts";
+import {
+  createMemoryNetwork,
+  createSystem,
+  seededRng,
+  type System,
+  systemClock,
+  type TerminationReason,
+} from "../../runtime/mod.ts";
 import { rejectsWith } from "./support/assert.ts";
 import { silent } from "./support/lanes.ts";
-import type { ProbeProtocol } from "./support/probe.ts";
+import { Probe, type ProbeProtocol } from "./support/probe.ts";
 
 const module = new URL("./support/probe_thread.ts", import.meta.url);
 
@@ -114,3 +121,24 @@ Deno.test("spawnOn() says why it cannot spawn", () =>
     await rejectsWith("NoRoute", system.spawnOn("absent", "probe", undefined));
     await rejectsWith("Denied", system.stop({ address: "a/device/system/root" }));
   }));
+
+Deno.test("the actors of a thread hear of nodes that are gone", async () => {
+  const network = createMemoryNetwork({ clock: systemClock(), rng: seededRng(1) });
+  const join = (node: string) =>
+    createSystem({ node, transport: network.connect(node), kinds: [Probe], log: silent });
+  const [a, b] = [join("a"), join("b")];
+  attach(a, "device");
+  const watcher = await a.spawnOn<ProbeProtocol>("device", "probe", undefined);
+  const far = await a.spawnOn<ProbeProtocol>("b/main", "probe", undefined);
+  const losses = [
+    () => a.nodeDown("b", "it was silent"),
+    () => network.disconnect("a")(),
+  ];
+  for (const lose of losses) {
+    const lost = watcher.ask("whoWatches", far.address);
+    await watcher.ask("echo", 1);
+    lose();
+    assert.equal(await lost, "Lost");
+  }
+  await Promise.all([a.shutdown(), b.shutdown()]);
+});

@@ -17,7 +17,7 @@ import {
 import type { DeskProtocol } from "../../desk_protocol.ts";
 import type { RouterProtocol } from "../../protocol.ts";
 import type { RouterDirectory } from "../routers.ts";
-import { memberDesk, memberRouters } from "./members.ts";
+import { memberDesks, memberRouters } from "./members.ts";
 
 /** How an edge takes part in a cluster. */
 export interface ClusterOptions {
@@ -71,10 +71,10 @@ export class Cluster implements RouterDirectory {
     return this.#joined?.routers.routersOf(family) ?? [];
   }
 
-  /** A desk of the cluster. */
-  findDesk(): ActorRef<DeskProtocol> | undefined {
+  /** The desks of the cluster. */
+  findDesks(): readonly ActorRef<DeskProtocol>[] {
     const { membership, system } = this.#joined ?? {};
-    return membership && system && memberDesk(membership, system);
+    return membership && system ? memberDesks(membership, system) : [];
   }
 
   /** Joins if need be, and gives the others a moment to be heard. Rejects with `ActorError`. */

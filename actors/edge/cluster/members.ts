@@ -30,12 +30,12 @@ export function memberRouters(membership: Membership, system: System): RouterDir
   };
 }
 
-/** A desk that a member offers; undefined while there is none. */
-export function memberDesk(
+/** The desks that members offer. */
+export function memberDesks(
   membership: Membership,
   system: System,
-): ActorRef<DeskProtocol> | undefined {
-  return find<DeskProtocol>(membership, system, deskKind)[0];
+): readonly ActorRef<DeskProtocol>[] {
+  return find(membership, system, deskKind);
 }
 
 function find<P>(membership: Membership, system: System, wanted: string): ActorRef<P>[] {

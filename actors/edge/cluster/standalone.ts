@@ -54,7 +54,7 @@ export async function standaloneEdge(options: StandaloneOptions): Promise<Standa
   });
   const edge = createEdge({
     routers: cluster,
-    findDesk: () => cluster.findDesk(),
+    findDesks: () => cluster.findDesks(),
     limits: parseConfig({}).limits,
     ...{ keys, metrics, log, clock, rng, version },
     ...tracer,

@@ -1,6 +1,9 @@
 import type { DeadLetterReason } from "../../dead_letters.ts";
-import type { PacketHead, PartPacket } from "./packet.ts";
 import { concat } from "../pieces.ts";
+import { type Gap, maxGaps, type PacketHead, type PartPacket, type Taken } from "./packet.ts";
+
+/** What becomes of a packet: it is used, or dropped. */
+export type Admission = "used" | Extract<DeadLetterReason, "Duplicate" | "Late">;
 
 /** The message of which parts have come. */
 interface Assembly {
@@ -9,15 +12,18 @@ interface Assembly {
   bytes: number;
 }
 
-/** What has come from one life of a node. */
+/** What has come from one life of a node, in the present life of this one. */
 export class Inbox {
   readonly incarnation: number;
   /** Whether the node has said what it has taken. */
   isConfirmed = false;
   /** When it was last asked. */
   greetedAt = -Infinity;
+  /** The number of the first packet that counts; null before any. */
   #since: number | null = null;
-  #last = -1;
+  #next = 0;
+  #gaps: readonly Gap[] = [];
+  #isNewlyMissed = false;
   #untold = 0;
   #assembly: Assembly | null = null;
 
@@ -25,14 +31,16 @@ export class Inbox {
     this.incarnation = incarnation;
   }
 
-  /** The number of the newest packet. */
-  get last(): number {
-    return this.#last;
+  /** What the node is told; `base` is what this node has to add. Until confirmed, that is all. */
+  taken(base: number): Taken {
+    const { incarnation: of } = this;
+    if (!this.isConfirmed) return { of, upTo: 0, since: 0, base, gaps: [] };
+    return { of, upTo: this.#next, since: this.#since ?? 0, base, gaps: this.#gaps };
   }
 
-  /** The number of the first packet in the present life of this node; 0 before any. */
-  get since(): number {
-    return this.#since ?? 0;
+  /** Whether packets have been missed of late. */
+  get hasGaps(): boolean {
+    return this.#gaps.length > 0;
   }
 
   /** Bytes of a message that is not whole yet. */
@@ -40,13 +48,45 @@ export class Inbox {
     return this.#assembly?.bytes ?? 0;
   }
 
-  /** Takes note of a packet. Answers why it is not to be used, if so. */
-  admit({ sequence }: PacketHead, bytes: number): DeadLetterReason | null {
-    if (sequence <= this.#last) return sequence === this.#last ? "Duplicate" : "Late";
-    this.#since ??= sequence;
-    this.#last = sequence;
+  /** Takes note of a packet. */
+  admit({ sequence }: PacketHead, bytes: number): Admission {
+    if (sequence < this.#next) return sequence === this.#next - 1 ? "Duplicate" : "Late";
+    if (this.#since === null) this.#since = sequence;
+    else this.#miss(this.#next, sequence);
+    this.#next = sequence + 1;
     this.#untold += bytes;
-    return null;
+    return "used";
+  }
+
+  /** Takes note of how much the node says it has sent to the present life of this one. */
+  confirm({ sequence: newest }: PacketHead, { base }: Taken): void {
+    this.isConfirmed = true;
+    if (this.#since === null) {
+      if (newest < base) return;
+      this.#since = this.#next = Math.max(base, this.#next);
+    } else if (base < this.#since) {
+      this.#miss(base, this.#since);
+      this.#since = base;
+    }
+    if (newest < this.#next) return;
+    this.#miss(this.#next, newest + 1);
+    this.#next = newest + 1;
+  }
+
+  #miss(from: number, to: number): void {
+    if (from >= to) return;
+    const gaps = [...this.#gaps, { from, to }];
+    // Where there are too many, what lies between two of them counts as missed.
+    const [first, second, ...rest] = gaps;
+    this.#gaps = gaps.length > maxGaps ? [{ from: first!.from, to: second!.to }, ...rest] : gaps;
+    this.#isNewlyMissed = true;
+  }
+
+  /** Whether packets have been missed since this was last asked. */
+  takeMissed(): boolean {
+    const isMissed = this.#isNewlyMissed;
+    this.#isNewlyMissed = false;
+    return isMissed;
   }
 
   /** Whether the sender should be told what has come: it has sent so much since the last time. */
@@ -76,8 +116,11 @@ export class Inbox {
     this.#assembly = null;
   }
 
-  /** Begins a new life of this node. */
+  /** Begins a new life of this node: what came before does not count. */
   renew(): void {
     this.#since = null;
+    this.#gaps = [];
+    this.isConfirmed = false;
+    this.greetedAt = -Infinity;
   }
 }

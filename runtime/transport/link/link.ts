@@ -1,12 +1,16 @@
 import type { Clock } from "../../clock.ts";
 import type { DeadLetterReason } from "../../dead_letters.ts";
-import type { AnswerEnvelope, Envelope, Link } from "../envelope.ts";
+import { ActorError } from "../../errors.ts";
+import type { Envelope, Link } from "../envelope.ts";
 import type { Loss } from "../loss.ts";
+import type { Transport, TransportEvent } from "../transport.ts";
 import type { OutboxLimits } from "./outbox.ts";
+import type { Taken } from "./packet.ts";
+import { failureOf, isAnswer } from "./pending.ts";
 import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
+import type { AnswerHead, Sent } from "./sent_log.ts";
 import { addressOf, inboundOf, senderOf } from "./subjects.ts";
-import type { Transport, TransportEvent } from "../transport.ts";
 
 /** What a link tells its node. */
 export interface LinkEvents {
@@ -15,6 +19,8 @@ export interface LinkEvents {
   dropped(subject: string, reason: DeadLetterReason): void;
   /** A message that was not sent after all. */
   unsent(envelope: Envelope, reason: DeadLetterReason): void;
+  /** A message without an answer that did not arrive. */
+  missing(to: string, method: string): void;
   /** Nodes are gone, or this node was cut off from them. */
   lost(loss: Loss): void;
   /** The transport does not let this node send to an address or endpoint. */
@@ -46,8 +52,9 @@ const defaultLimits: OutboxLimits = {
 
 /**
  * Envelopes over a transport. Packets are numbered: what comes twice or late is dropped, so that delivery
- * stays at most once and in order whatever the transport does. Each life of a node, and of its connection,
- * has a number too: requests to a former one fail as soon as the next is heard of.
+ * stays at most once and in order whatever the transport does, and what is lost is told to its sender, which
+ * fails what depended on it. Each life of a node, and of its connection, has a number too: requests to a
+ * former one fail as soon as the next is heard of.
  */
 export class TransportLink implements Link {
   readonly #transport: Transport;
@@ -72,6 +79,7 @@ export class TransportLink implements Link {
       newIncarnation,
       unsent: events.unsent,
       stuck: (peer) => events.lost(lossOf(peer, "it takes nothing any more")),
+      owes: (peer) => this.#receiver.remind(peer),
     });
     this.#receiver = new Receiver({
       clock,
@@ -80,13 +88,10 @@ export class TransportLink implements Link {
       greetMs: limits.probeMs,
       receive: (source, envelope) => this.#receive(source, envelope),
       dropped: events.dropped,
-      reborn: (peer) => events.lost({ ...lossOf(peer, "it began a new life"), onlyServed: true }),
+      met: (peer, isReborn) => this.#meet(peer, isReborn),
       greet: (peer) => this.#sender.greet(peer),
-      tell: (peer, taken) => this.#sender.tell(peer, taken),
-      taken: (peer, taken) => {
-        const { why } = lossOf(peer, "it began a new life");
-        for (const answer of this.#sender.taken(peer, taken, why)) events.receive(answer);
-      },
+      tell: (peer, inbox) => this.#sender.tell(peer, inbox),
+      taken: (peer, taken) => this.#taken(peer, taken),
     });
     this.#leave = [
       transport.subscribe(
@@ -114,10 +119,62 @@ export class TransportLink implements Link {
     await this.#transport.close();
   }
 
+  #meet(peer: string, isReborn: boolean): void {
+    this.#sender.met(peer);
+    if (!isReborn) return;
+    this.#events.lost({ ...lossOf(peer, "it began a new life"), onlyServed: true });
+  }
+
   #receive(source: string, envelope: Envelope): void {
-    if (isAnswer(envelope)) this.#sender.answered(source, envelope);
+    const isLast = isAnswer(envelope) && envelope.type !== "item";
+    if (isLast) this.#sender.settle(source, envelope.to, envelope.id);
     this.#events.receive(envelope);
   }
+
+  // What a node has not got.
+
+  #taken(peer: string, taken: Taken): boolean {
+    const missed = this.#sender.taken(peer, taken);
+    if (missed === null) return false;
+    const { why } = lossOf(peer, "it began a new life");
+    for (const head of missed.formerly) {
+      this.#events.receive(failureOf(head, { code: "Terminated", message: why, retryable: false }));
+    }
+    for (const sent of missed.lost ?? []) this.#makeGood(peer, sent);
+    if (!missed.lost) this.#events.lost(lossOf(peer, "messages were lost on their way"));
+    return true;
+  }
+
+  /** A message was lost: whoever waits for what it would have brought about is told. */
+  #makeGood(peer: string, sent: Sent): void {
+    if (sent.kind === "tell") this.#events.missing(sent.to, sent.method);
+    else if (sent.kind === "repeatable") this.#sendQuietly(sent.envelope);
+    else if (sent.kind === "answer") this.#failAnswer(sent.head);
+    else if (this.#sender.settle(peer, sent.head.from, sent.head.id)) {
+      const message = `Message was lost on its way to: ${sent.head.to}`;
+      this.#events.receive(failureOf(sent.head, { code: "NoRoute", message, retryable: true }));
+    }
+  }
+
+  /** Ends what was being answered, here and where it was asked. */
+  #failAnswer({ type, to, from, id }: AnswerHead): void {
+    this.#events.receive({ type: "cancel", to: from, from: to, id });
+    const message = "Answer was lost on its way";
+    const error = { code: "Terminated", message, retryable: false } as const;
+    const reason = { type: "Lost", message } as const;
+    if (type === "down") this.#sendQuietly({ type, to, from, id, reason });
+    else this.#sendQuietly({ type: "fail", to, from, id, error });
+  }
+
+  #sendQuietly(envelope: Envelope): void {
+    try {
+      this.#sender.send(envelope);
+    } catch (thrown) {
+      if (!(thrown instanceof ActorError)) throw thrown;
+    }
+  }
+
+  // The transport itself.
 
   #follow(event: TransportEvent): void {
     if (event.type === "up") this.#comeBack();
@@ -152,8 +209,4 @@ export class TransportLink implements Link {
 
 function lossOf(node: string, why: string): Loss {
   return { prefix: `${node}/`, why: `Node ${node}: ${why}` };
-}
-
-function isAnswer(envelope: Envelope): envelope is AnswerEnvelope {
-  return ["reply", "fail", "item", "end", "down"].includes(envelope.type);
 }

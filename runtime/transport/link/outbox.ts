@@ -3,6 +3,7 @@ import type { DeadLetterReason } from "../../dead_letters.ts";
 import { ActorError } from "../../errors.ts";
 import type { Envelope } from "../envelope.ts";
 import { partBytes } from "./packet.ts";
+import { remember, type Sent } from "./sent_log.ts";
 
 /** How much of large messages may be on its way to a node, and how much may wait. */
 export interface OutboxLimits {
@@ -18,14 +19,21 @@ export interface OutboxLimits {
   readonly probes: number;
 }
 
+/** A message on its way. */
+export interface OutboxItem {
+  readonly envelope: Envelope;
+  readonly subject: string;
+  readonly message: Uint8Array;
+  /** What is remembered of it, the same for all its parts. */
+  readonly sent: Sent;
+}
+
 /** What an outbox needs of its link. Whatever is published gets a number, which is answered. */
 export interface OutboxHost {
   readonly clock: Clock;
   readonly maxPayload: number;
-  publishWhole(subject: string, message: Uint8Array): number;
-  publishPart(subject: string, part: OutboxPart): number;
-  /** The first of a message was sent under a number. */
-  began(envelope: Envelope, sequence: number): void;
+  publishWhole(item: OutboxItem): number;
+  publishPart(item: OutboxItem, part: OutboxPart): number;
   /** Asks the receiver what it has taken. */
   probe(): void;
   /** A message that was not sent after all. */
@@ -42,13 +50,10 @@ export interface OutboxPart {
   readonly bytes: Uint8Array;
 }
 
-interface Item {
-  readonly envelope: Envelope;
-  readonly subject: string;
-  readonly message: Uint8Array;
+interface Item extends OutboxItem {
   readonly keys: readonly string[];
-  /** Bytes that were sent, and the number of the first part. */
-  sent: number;
+  /** Bytes that have gone, and the number of the first part. */
+  gone: number;
   first: number | undefined;
 }
 
@@ -91,7 +96,8 @@ export class Outbox {
       const text = `Receiver is slow, bytes that wait for it: ${this.#waitingBytes}`;
       throw new ActorError("Overloaded", text, { retryAfterMs: 100 });
     }
-    const item = { envelope, subject, message, keys: keysOf(envelope), sent: 0, first: undefined };
+    const [sent, keys] = [remember(envelope), keysOf(envelope)];
+    const item = { envelope, subject, message, sent, keys, gone: 0, first: undefined };
     this.#add(item);
     try {
       this.#pump();
@@ -102,10 +108,10 @@ export class Outbox {
     }
   }
 
-  /** The receiver has taken everything up to a number, or will never get it. */
-  taken(sequence: number): void {
+  /** The receiver has taken everything before a number, or will never get it. */
+  taken(upTo: number): void {
     this.#unanswered = 0;
-    while (this.#inFlight.length > 0 && this.#inFlight[0]!.sequence <= sequence) {
+    while (this.#inFlight.length > 0 && this.#inFlight[0]!.sequence < upTo) {
       this.#inFlightBytes -= this.#inFlight.shift()!.bytes;
     }
     this.#resume();
@@ -159,32 +165,30 @@ export class Outbox {
     return this.#inFlightBytes + this.#sizeOfNext(item) <= windowBytes;
   }
 
-  #sizeOfNext({ message, sent }: Item): number {
+  #sizeOfNext({ message, gone }: Item): number {
     const { maxPayload } = this.#host;
     if (message.byteLength <= maxPayload) return message.byteLength;
-    return Math.min(partBytes(maxPayload), message.byteLength - sent);
+    return Math.min(partBytes(maxPayload), message.byteLength - gone);
   }
 
   #sendSome(item: Item): void {
-    const { subject, message, sent } = item;
+    const { message, gone } = item;
     const bytes = this.#sizeOfNext(item);
-    const isWhole = bytes === message.byteLength;
-    const sequence = isWhole
-      ? this.#host.publishWhole(subject, message)
-      : this.#host.publishPart(subject, {
+    const sequence = bytes === message.byteLength
+      ? this.#host.publishWhole(item)
+      : this.#host.publishPart(item, {
         message: item.first,
-        offset: sent,
+        offset: gone,
         total: message.byteLength,
-        bytes: message.subarray(sent, sent + bytes),
+        bytes: message.subarray(gone, gone + bytes),
       });
-    if (item.first === undefined) this.#host.began(item.envelope, sequence);
     item.first ??= sequence;
-    item.sent += bytes;
+    item.gone += bytes;
     if (message.byteLength > this.#limits.largeBytes) {
       this.#inFlight.push({ sequence, bytes });
       this.#inFlightBytes += bytes;
     }
-    if (item.sent === message.byteLength) this.#remove(item);
+    if (item.gone === message.byteLength) this.#remove(item);
   }
 
   /** Asks from time to time, as long as something waits, since answers may be lost. */

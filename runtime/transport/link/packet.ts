@@ -6,7 +6,7 @@ import { checkEnvelope, type Envelope } from "../envelope.ts";
 export interface PacketHead {
   /** Grows from one life of the node to the next. */
   readonly incarnation: number;
-  /** Grows from packet to packet. */
+  /** One more than that of the packet before to the same node. */
   readonly sequence: number;
 }
 
@@ -16,19 +16,30 @@ export type Packet =
   | PartPacket
   /** A sign of life, which is answered by `taken`. */
   | { readonly kind: "hello"; readonly head: PacketHead }
-  /** Nothing at all: whether anybody is there to hear it is what matters. */
-  | { readonly kind: "probe"; readonly head: PacketHead }
-  /** Has no number of its own. */
+  /** Its number is that of the last packet to the same node, or -1: it has none of its own. */
   | { readonly kind: "taken"; readonly head: PacketHead; readonly taken: Taken };
+
+/** Numbers of packets that did not come, the first one and the one after the last. */
+export interface Gap {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The most gaps that are told at a time. */
+export const maxGaps = 16;
 
 /** What one life of a node has got of another's. */
 export interface Taken {
   /** The incarnation of the other. */
   readonly of: number;
-  /** The number of the newest packet; what came before it has come or is lost. */
+  /** The number after that of the newest packet. */
   readonly upTo: number;
-  /** The number of the first packet; what was sent before it went to a former life, or was lost. */
+  /** What was sent before this number went to a former life, or was lost on the way to it. */
   readonly since: number;
+  /** The number of the first packet that was sent to this life of the other. */
+  readonly base: number;
+  /** What was missed before `upTo`, of late. */
+  readonly gaps: readonly Gap[];
 }
 
 /** A part of a message that is too large for one packet. */
@@ -46,12 +57,13 @@ export interface PartPacket {
 
 // A packet, little endian: u8 version, u8 kind, six zeros, f64 incarnation, f64 sequence. Behind it a
 // message has its frame; a part has f64 message, f64 offset, f64 total and its bytes; what was taken
-// is f64 of, f64 upTo, f64 since.
+// is f64 of, f64 upTo, f64 since, f64 base, and f64 from, f64 to of each gap.
 
 const version = 2;
 const headBytes = 24;
-const longHeadBytes = 48;
-const kinds = ["message", "part", "hello", "taken", "probe"] as const;
+const partHeadBytes = 48;
+const takenFields = 4;
+const kinds = ["message", "part", "hello", "taken"] as const;
 
 /** A whole message, to be stamped. Throws `ActorError`: `TooLarge`, `AppError` for what is no data. */
 export function encodeMessage(envelope: Envelope, maxBytes: number): Uint8Array {
@@ -74,14 +86,17 @@ export function stamp(packet: Uint8Array, kind: Packet["kind"], head: PacketHead
   return packet;
 }
 
-/** A packet that is nothing but its head. */
-export function encodeSign(kind: "hello" | "probe", head: PacketHead): Uint8Array {
-  return stamp(new Uint8Array(headBytes), kind, head);
+/** A sign of life. */
+export function encodeHello(head: PacketHead): Uint8Array {
+  return stamp(new Uint8Array(headBytes), "hello", head);
 }
 
 /** What was taken of the receiver. */
-export function encodeTaken(head: PacketHead, { of, upTo, since }: Taken): Uint8Array {
-  return encodeLongHead("taken", head, [of, upTo, since]);
+export function encodeTaken(head: PacketHead, taken: Taken): Uint8Array {
+  const { of, upTo, since, base, gaps } = taken;
+  const fields = [of, upTo, since, base, ...gaps.flatMap(({ from, to }) => [from, to])];
+  const bytes = stamp(new Uint8Array(headBytes + 8 * fields.length), "taken", head);
+  return writeFields(bytes, fields);
 }
 
 /** What goes before the bytes of a part. */
@@ -89,21 +104,19 @@ export function encodePartHead(
   head: PacketHead,
   { message, offset, total }: Pick<PartPacket, "message" | "offset" | "total">,
 ): Uint8Array {
-  return encodeLongHead("part", head, [message, offset, total]);
+  const bytes = stamp(new Uint8Array(partHeadBytes), "part", head);
+  return writeFields(bytes, [message, offset, total]);
 }
 
-type Three = readonly [number, number, number];
-
-function encodeLongHead(kind: "part" | "taken", head: PacketHead, fields: Three): Uint8Array {
-  const bytes = stamp(new Uint8Array(longHeadBytes), kind, head);
+function writeFields(bytes: Uint8Array, fields: readonly number[]): Uint8Array {
   const view = new DataView(bytes.buffer);
-  fields.forEach((value, i) => view.setFloat64(headBytes + 8 * i, value, true));
+  fields.forEach((field, i) => view.setFloat64(headBytes + 8 * i, field, true));
   return bytes;
 }
 
 /** How many bytes of a message a part may carry. */
 export function partBytes(maxPayload: number): number {
-  return Math.max(8, Math.floor((maxPayload - longHeadBytes) / 8) * 8);
+  return Math.max(8, Math.floor((maxPayload - partHeadBytes) / 8) * 8);
 }
 
 /** The packet of bytes from outside. Throws `CodecError`, nothing else. */
@@ -112,7 +125,8 @@ export function decodePacket(bytes: Uint8Array): Packet {
   const kind = kinds[bytes[1]!];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const head = { incarnation: view.getFloat64(8, true), sequence: view.getFloat64(16, true) };
-  if (!Number.isFinite(head.incarnation) || !isCount(head.sequence)) throw malformed("bad head");
+  const isCounted = isCount(head.sequence) || kind === "taken" && head.sequence === -1;
+  if (!Number.isFinite(head.incarnation) || !isCounted) throw malformed("bad head");
   if (kind === "message") return { kind, head, envelope: decodeEnvelope(bytes) };
   if (kind === "part") return decodePart(bytes, view, head);
   if (kind === "taken") return { kind, head, taken: decodeTaken(bytes, view) };
@@ -128,25 +142,33 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
 }
 
 function decodePart(bytes: Uint8Array, view: DataView, head: PacketHead): PartPacket {
-  if (bytes.length <= longHeadBytes) throw malformed("empty part");
-  const [message, offset, total] = decodeFields(view);
-  const piece = bytes.subarray(longHeadBytes);
-  const fits = isCount(message) && isCount(offset) && isCount(total) &&
-    message <= head.sequence && offset + piece.length <= total;
+  if (bytes.length <= partHeadBytes) throw malformed("empty part");
+  const [message, offset, total] = readFields(view, 3) as [number, number, number];
+  const piece = bytes.subarray(partHeadBytes);
+  const fits = [message, offset, total].every(isCount) && message <= head.sequence &&
+    offset + piece.length <= total;
   if (!fits) throw malformed("bad part");
   return { kind: "part", head, message, offset, total, bytes: piece };
 }
 
 function decodeTaken(bytes: Uint8Array, view: DataView): Taken {
-  if (bytes.length !== longHeadBytes) throw malformed("bad taken");
-  const [of, upTo, since] = decodeFields(view);
-  if (!Number.isFinite(of) || !isCount(upTo) || !isCount(since)) throw malformed("bad taken");
-  return { of, upTo, since };
+  const count = (bytes.length - headBytes) / 8;
+  const gapCount = (count - takenFields) / 2;
+  if (!Number.isInteger(gapCount) || gapCount < 0 || gapCount > maxGaps) {
+    throw malformed("bad taken");
+  }
+  const [of, ...counts] = readFields(view, count) as [number, number, number, number];
+  if (!Number.isFinite(of) || !counts.every(isCount)) throw malformed("bad taken");
+  const [upTo, since, base, ...edges] = counts as [number, number, number];
+  const gaps = Array.from({ length: gapCount }, (_, i) => ({
+    from: edges[2 * i]!,
+    to: edges[2 * i + 1]!,
+  }));
+  return { of, upTo, since, base, gaps };
 }
 
-function decodeFields(view: DataView): Three {
-  const at = (i: number) => view.getFloat64(headBytes + 8 * i, true);
-  return [at(0), at(1), at(2)];
+function readFields(view: DataView, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => view.getFloat64(headBytes + 8 * i, true));
 }
 
 function isCount(value: number): boolean {

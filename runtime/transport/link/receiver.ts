@@ -7,11 +7,14 @@ import { isLost, type Loss } from "../loss.ts";
 import {
   decodeEnvelope,
   decodePacket,
+  type Packet,
   type PacketHead,
   type PartPacket,
   type Taken,
 } from "./packet.ts";
 import { senderOf, subjectOf } from "./subjects.ts";
+
+type TakenPacket = Extract<Packet, { readonly kind: "taken" }>;
 
 /** What a receiver needs of its link. */
 export interface ReceiverOptions {
@@ -23,14 +26,14 @@ export interface ReceiverOptions {
   readonly greetMs: number;
   receive(source: string, envelope: Envelope): void;
   dropped(subject: string, reason: DeadLetterReason): void;
-  /** A node is seen in another life than before. */
-  reborn(node: string): void;
+  /** A node is heard for the first time in its present life; it may have been in another before. */
+  met(node: string, isReborn: boolean): void;
   /** Asks a node what it has taken. */
   greet(node: string): void;
   /** Tells a node what was taken of it. */
-  tell(node: string, taken: Taken): void;
-  /** A node says what it has taken. */
-  taken(node: string, taken: Taken): void;
+  tell(node: string, inbox: Inbox): void;
+  /** A node says what it has taken. Answers whether it means the present life of this one. */
+  taken(node: string, taken: Taken): boolean;
 }
 
 /** Nodes that are remembered at most: names cost memory, and anybody may make them up. */
@@ -69,6 +72,12 @@ export class Receiver {
     for (const [node, inbox] of this.#inboxes) if (isLost(loss, node)) this.#abandon(inbox);
   }
 
+  /** Tells a node again what was missed of it, if anything was. */
+  remind(node: string): void {
+    const inbox = this.#inboxes.get(node);
+    if (inbox?.hasGaps) this.#options.tell(node, inbox);
+  }
+
   /** Begins a new life: what came before it does not count any more. */
   renew(): void {
     for (const inbox of this.#inboxes.values()) inbox.renew();
@@ -80,13 +89,11 @@ export class Receiver {
     const inbox = this.#inboxOf(source, packet.head);
     const isOld = packet.head.incarnation < inbox.incarnation;
     if (isOld) return this.#options.dropped(subject, "Late");
-    if (packet.kind === "taken") return this.#confirm(source, inbox, packet.taken);
-    const refusal = inbox.admit(packet.head, bytes.length);
-    if (refusal !== null) return this.#options.dropped(subject, refusal);
-    if (inbox.isDue(packet.kind === "hello" ? 0 : this.#options.tellBytes)) {
-      const { incarnation: of, last: upTo, since } = inbox;
-      this.#options.tell(source, { of, upTo, since });
-    }
+    if (packet.kind === "taken") return this.#confirm(source, inbox, packet);
+    const admission = inbox.admit(packet.head, bytes.length);
+    if (admission !== "used") return this.#options.dropped(subject, admission);
+    const isDue = inbox.isDue(packet.kind === "hello" ? 0 : this.#options.tellBytes);
+    if (inbox.takeMissed() || isDue) this.#options.tell(source, inbox);
     if (packet.kind === "message") this.#receive(subject, source, packet.envelope);
     else if (packet.kind === "part") this.#join(subject, source, inbox, packet);
   }
@@ -131,13 +138,15 @@ export class Receiver {
     if (this.#inboxes.size >= maxInboxes) this.#forget(this.#inboxes.keys().next().value!);
     const inbox = new Inbox(incarnation);
     this.#inboxes.set(source, inbox);
-    if (isAgain) this.#options.reborn(source);
+    this.#options.met(source, isAgain);
     return inbox;
   }
 
-  #confirm(source: string, inbox: Inbox, taken: Taken): void {
-    inbox.isConfirmed = true;
-    this.#options.taken(source, taken);
+  #confirm(source: string, inbox: Inbox, { head, taken }: TakenPacket): void {
+    if (!this.#options.taken(source, taken)) return;
+    const isFirst = !inbox.isConfirmed;
+    inbox.confirm(head, taken);
+    if (inbox.takeMissed() || isFirst) this.#options.tell(source, inbox);
   }
 
   #forget(source: string): boolean {

@@ -10,7 +10,7 @@ import { type Credentials, readCredentials } from "./credentials.ts";
 import { type ByteStream, dial } from "./dial.ts";
 import { loginError } from "./errors.ts";
 import type { NatsSettings } from "./options.ts";
-import { type ClientSocket, openWebSocket, StreamSocket } from "./socket.ts";
+import { type ClientSocket, StreamSocket, WebClientSocket } from "./socket.ts";
 import { type Surroundings, Waits } from "./waits.ts";
 
 /** What a line tells its transport. */
@@ -28,10 +28,13 @@ export interface LineEvents {
 }
 
 const encoder = new TextEncoder();
+const lineEnd = encoder.encode("\r\n");
+
 /** The status by which a server says that nobody was subscribed. */
 const noResponders = 503;
 
-const lineEnd = encoder.encode("\r\n");
+/** What would begin another command of the protocol. */
+const unsafe = /\s/;
 
 /** One connection to a NATS server, which comes back by itself for as long as it is not closed. */
 export class Line {
@@ -96,6 +99,9 @@ export class Line {
     if (waitingBytes > this.#settings.bufferBytes) {
       const message = `Network is slow, bytes that wait for it: ${waitingBytes}`;
       throw new ActorError("Overloaded", message, { retryAfterMs: 25 });
+    }
+    if (unsafe.test(subject) || unsafe.test(replyTo ?? "")) {
+      throw new ActorError("Denied", `Cannot use as subject: ${JSON.stringify(subject)}`);
     }
     const head = replyTo === undefined ? subject : `${subject} ${replyTo}`;
     this.#socket!.write([encoder.encode(`PUB ${head} ${bytes}\r\n`), ...pieces, lineEnd]);
@@ -174,7 +180,7 @@ export class Line {
     const ended = (socket: ClientSocket, why: string) => this.#ended(socket, why);
     const isWeb = this.#settings.servers[0]!.scheme.startsWith("ws");
     return this.#socket = isWeb
-      ? openWebSocket(url, ended)
+      ? new WebClientSocket(url, ended)
       : new StreamSocket(this.#dial(url), ended);
   }
 

@@ -87,6 +87,10 @@ export async function withDesk(
     undefined,
   );
   const clock = systemClock();
-  await withEdge((harness) => body(harness, drained), { clock, findDesk: () => desk, ...options });
+  await withEdge((harness) => body(harness, drained), {
+    clock,
+    findDesks: () => [system.ref("router:a/main/desk/gone"), desk],
+    ...options,
+  });
   await system.shutdown();
 }

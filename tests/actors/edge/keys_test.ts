@@ -1,4 +1,5 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import fc from "fast-check";
 import OpenAI from "openai";
 import { KeyRing, loadKeys, startServer } from "../../../actors/edge/mod.ts";
 import { ConfigError } from "../../../actors/config/mod.ts";
@@ -151,6 +152,15 @@ Deno.test("loadKeys() reads hashed keys, and shows no value of a bad file", asyn
       return error instanceof ConfigError && !error.message.includes('"secret"');
     });
   }
+});
+
+Deno.test("loadKeys() throws nothing but ConfigError on random lists", async () => {
+  const json = fc.json().map((text) => `{"keys": ${text}}`);
+  await fc.assert(fc.asyncProperty(fc.oneof(fc.string(), json), async (list) => {
+    await loadKeys({ list }).catch((error) => {
+      if (!(error instanceof ConfigError)) throw error;
+    });
+  }));
 });
 
 Deno.test("keys in plain text still serve, with a warning", () =>

@@ -70,7 +70,7 @@ Deno.test("deno task cluster serves, loses a router without losing a request, an
       for (let isDrained = false; !isDrained;) {
         const { nodes } = await status();
         const worker = nodes.find(({ name }: { name: string }) => name === "worker:c");
-        isDrained = worker.draining && Object.keys(worker.hosts).length === 0;
+        isDrained = worker?.draining && Object.keys(worker.hosts).length === 0;
         equal(await textOf(client), "15344");
       }
     });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { checkHistory, type HistoryEvent, ofType } from "./history.ts";
-import { simulate } from "./run.ts";
+import { simulateMessages } from "./messages.ts";
 
 const seeds = Number(Deno.env.get("SIMULATION_SEEDS") ?? 1000);
 const firstSeed = Number(Deno.env.get("SIMULATION_FIRST_SEED") ?? 0);
@@ -9,7 +9,7 @@ Deno.test(`a cluster in trouble keeps its guarantees, for ${seeds} seeds`, async
   const totals = { handled: 0, answered: 0, failed: 0, took: 0, obeyed: 0, paused: 0 };
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
     try {
-      const history = await simulate(seed);
+      const history = await simulateMessages(seed);
       for (const type of Object.keys(totals) as (keyof typeof totals)[]) {
         totals[type] += ofType(history, type).length;
       }
@@ -23,7 +23,7 @@ Deno.test(`a cluster in trouble keeps its guarantees, for ${seeds} seeds`, async
 });
 
 Deno.test("a simulated cluster repeats itself for the same seed", async () => {
-  assert.deepEqual(await simulate(3), await simulate(3));
+  assert.deepEqual(await simulateMessages(3), await simulateMessages(3));
 });
 
 Deno.test("checkHistory() finds each breach", () => {

@@ -1,11 +1,8 @@
 import {
-  acquireLease,
-  type ActorRef,
   createMemoryNetwork,
   createSystem,
-  defineActor,
+  type Description,
   FakeClock,
-  Fence,
   Membership,
   type MemoryNetwork,
   type Rng,
@@ -14,16 +11,8 @@ import {
 } from "../../../runtime/mod.ts";
 import { silent } from "../support/lanes.ts";
 import type { HistoryEvent } from "./history.ts";
-import { Process } from "./pausable.ts";
-import { createFlakyStore } from "./store.ts";
-
-/** What the nodes of a simulated cluster ask of each other. */
-export interface RecorderProtocol {
-  record(n: number): number;
-  recordLarge(message: { n: number; bytes: Uint8Array }): number;
-  numbers(to: number): AsyncIterable<number>;
-  crash(): void;
-}
+import { Process } from "./process.ts";
+import { createFlakyStore, type FlakyStore } from "./store.ts";
 
 /** One life of a node. */
 export interface Life {
@@ -37,7 +26,14 @@ export interface Life {
   isPaused: boolean;
 }
 
-const leaseMs = 120;
+/** What a simulation puts into its nodes. */
+export interface Settlement {
+  /** What a node tells of itself besides its name. */
+  describe(life: Pick<Life, "node" | "system">): Description;
+  /** Starts what runs on a node. */
+  settle(life: Life): void;
+}
+
 const heartbeatMs = 20;
 const deadMs = 80;
 
@@ -47,15 +43,16 @@ export class World {
   readonly clock = new FakeClock();
   readonly network: MemoryNetwork;
   readonly rng: Rng;
-  readonly store;
+  readonly store: FlakyStore;
   readonly lives = new Map<string, Life>();
+  readonly #settlement: Settlement;
   readonly #faults;
   readonly #all: Life[] = [];
-  readonly #stop = new AbortController();
-  /** What the leases protect. */
-  readonly #fence = new Fence();
+  readonly #remedies = new Set<() => void>();
+  readonly #end = new AbortController();
 
-  constructor(seed: number, nodes: readonly string[]) {
+  constructor(seed: number, settlement: Settlement) {
+    this.#settlement = settlement;
     this.rng = seededRng(seed);
     this.#faults = {
       clock: this.clock,
@@ -68,12 +65,11 @@ export class World {
     };
     this.network = createMemoryNetwork(this.#faults);
     this.store = createFlakyStore(this.clock, this.rng.split("store"));
-    for (const node of nodes) this.start(node);
   }
 
-  /** A reference of one node to the recorder of another. */
-  ref(from: Life, to: string): ActorRef<RecorderProtocol> {
-    return from.system.ref(`${to}/main/recorder/one`);
+  /** Aborted when the simulation is over. */
+  get end(): AbortSignal {
+    return this.#end.signal;
   }
 
   /** Starts a node, anew if it ran before. */
@@ -90,30 +86,44 @@ export class World {
       transport,
       version: "1",
       protocol: { least: 1, most: 1 },
-      describe: () => ({ offers: [] }),
+      describe: () => this.#settlement.describe({ node, system }),
       heartbeatMs,
       deadMs,
       quarantine: { losses: 1e6, withinMs: 1000, forMs: 1 },
     });
     const life = { node, name, process, system, membership, isPaused: false };
-    system.spawn(this.#recorder(), undefined, { id: "one" });
     this.lives.set(node, life);
     this.#all.push(life);
-    void this.#stand(life);
+    this.#settlement.settle(life);
     return life;
   }
 
-  /** Ends a node as a crash does: nobody hears of it any more. */
-  crash(node: string): void {
-    const life = this.lives.get(node)!;
-    this.network.disconnect(life.name);
-    life.process.pause();
-    this.history.push({ type: "paused", node: life.name, at: this.clock.now(), until: Infinity });
-    this.lives.delete(node);
+  /** Whether a life of a node is the present one. */
+  isAlive(life: Life): boolean {
+    return this.lives.get(life.node) === life;
   }
 
-  /** Lets the network and the store work without a fault from now on. */
+  // What befalls it.
+
+  /** One of all troubles, for a while, by chance, to one of these nodes; spared ones do not crash. */
+  trouble(nodes: readonly string[], spared: readonly string[] = []): void {
+    const life = this.lives.get(nodes[this.rng.integer(nodes.length)]!);
+    if (!life || life.isPaused) return;
+    const ms = 10 + this.rng.integer(200);
+    const troubles = [
+      () => this.#until(ms, this.network.partition(life.name)),
+      () => this.#until(ms, this.network.disconnect(life.name)),
+      () => this.#pause(life, ms),
+      () => this.#breakStore(ms),
+      () => this.#crash(life, ms),
+    ];
+    const count = spared.includes(life.node) ? troubles.length - 1 : troubles.length;
+    troubles[this.rng.integer(count)]!();
+  }
+
+  /** Ends all troubles: from now on everything works. */
   heal(): void {
+    for (const remedy of [...this.#remedies]) remedy();
     this.store.isFlaky = this.store.isDown = false;
     // The network reads its options anew for each packet.
     Object.assign(this.#faults, { loss: 0, duplicate: 0, reorder: 0 });
@@ -121,7 +131,7 @@ export class World {
 
   /** Ends everything, the crashed too. */
   async close(): Promise<void> {
-    this.#stop.abort();
+    this.#end.abort();
     for (const { membership, process } of this.#all) {
       membership.close();
       process.resume();
@@ -131,58 +141,37 @@ export class World {
     await Promise.all(closing);
   }
 
-  #recorder() {
-    const note = (n: number, by: string) => {
-      this.history.push({ type: "handled", n, by, at: this.clock.now() });
-      return n;
-    };
-    return defineActor<RecorderProtocol, null>({
-      kind: "recorder",
-      supervise: { restarts: 1e6, withinMs: 1 },
-      start: () => null,
-      receive: {
-        record: (_, n, { self }) => note(n, self.address),
-        recordLarge: (_, { n }, { self }) => note(n, self.address),
-        async *numbers(_, to) {
-          for (let n = 0; n < to; n++) {
-            yield n;
-            await null;
-          }
-        },
-        crash: () => {
-          throw new TypeError("Crashed on purpose");
-        },
-      },
+  #pause(life: Life, ms: number): void {
+    const at = this.clock.now();
+    life.isPaused = true;
+    life.process.pause();
+    this.#until(ms, () => {
+      this.history.push({ type: "paused", node: life.name, at, until: this.clock.now() });
+      life.isPaused = false;
+      if (this.isAlive(life)) life.process.resume();
     });
   }
 
-  /** Holds the lease whenever it can, gives orders while it does, and sometimes gives it back. */
-  async #stand({ name, process, system }: Life): Promise<void> {
-    const { rng, store, log } = system;
-    const { clock } = process;
-    const at = () => this.clock.now();
-    const options = { store, clock, rng, log, key: "lease", holder: name, ttlMs: leaseMs };
-    while (!this.#stop.signal.aborted) {
-      const lease = await acquireLease(options, this.#stop.signal).catch(() => null);
-      if (!lease) return;
-      const { epoch, signal } = lease;
-      this.history.push({ type: "took", holder: name, epoch, at: at() });
-      const note = () => this.history.push({ type: "ended", holder: name, epoch, at: at() });
-      signal.addEventListener("abort", note, { once: true });
-      while (!signal.aborted && !this.#stop.signal.aborted) {
-        this.#order(epoch);
-        await new Promise<void>((next) => clock.setTimer(10 + rng.integer(30), next));
-        if (rng.next() < 0.1) await lease.release();
-      }
-    }
+  /** Ends a process as a crash does: nothing of it runs any more, and its connection is closed. */
+  #crash(life: Life, ms: number): void {
+    this.network.disconnect(life.name);
+    life.process.pause();
+    this.history.push({ type: "paused", node: life.name, at: this.clock.now(), until: Infinity });
+    this.lives.delete(life.node);
+    this.#until(ms, () => void this.start(life.node));
   }
 
-  #order(epoch: number): void {
-    try {
-      this.#fence.admit(epoch);
-      this.history.push({ type: "obeyed", epoch, at: this.clock.now() });
-    } catch {
-      // The holder stood still while another took over.
-    }
+  #breakStore(ms: number): void {
+    this.store.isDown = true;
+    this.#until(ms, () => void (this.store.isDown = false));
+  }
+
+  /** Lets it last for so long, or until all is healed. */
+  #until(ms: number, remedy: () => void): void {
+    const once = () => {
+      if (this.#remedies.delete(once)) remedy();
+    };
+    this.#remedies.add(once);
+    this.clock.setTimer(ms, once);
   }
 }
