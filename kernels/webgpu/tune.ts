@@ -84,11 +84,11 @@ const steps: readonly TuningStep[] = [
   {
     workload: { name: "prefill of 512", rows: 512, ...tiled },
     candidates: [
-      { across: 8, down: 16, rows: 8, tokens: 8, slices: 1 },
-      { across: 16, down: 8, rows: 8, tokens: 8, slices: 1 },
-      { across: 8, down: 8, rows: 8, tokens: 8, slices: 1 },
-      { across: 16, down: 8, rows: 4, tokens: 8, slices: 1 },
-      { across: 16, down: 16, rows: 4, tokens: 4, slices: 1 },
+      { across: 8, down: 16, rows: 8, tokens: 8, slices: 1, strip: 4 },
+      { across: 16, down: 8, rows: 8, tokens: 8, slices: 1, strip: 4 },
+      { across: 8, down: 8, rows: 8, tokens: 8, slices: 1, strip: 4 },
+      { across: 16, down: 8, rows: 4, tokens: 8, slices: 1, strip: 4 },
+      { across: 16, down: 16, rows: 4, tokens: 4, slices: 1, strip: 4 },
     ].map((tile) => named("large", tile)),
   },
   // Streamed, or not as before: the last step that streams decides.

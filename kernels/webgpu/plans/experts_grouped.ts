@@ -79,7 +79,7 @@ function planPart(
   return [
     planLists(experts, slots, size, [write(tiles), write(list), read(chosen)]),
     ...[...gated, ...scattered].map((product) =>
-      tile ? planTiled(product, tile) : planStreamed(context, product, size)
+      tile ? planTiled(context, product, tile) : planStreamed(context, product, size)
     ),
     planCombine(experts, tokens, dim, [
       write(from(single(out), dim)),

@@ -76,7 +76,7 @@ export function planProduct(context: PlanContext, product: Product): Dispatch[] 
     })),
     ...tiles.map((tile, i) => ({
       most: mostBefore(tiles[i + 1], weightRows(product), tileGroups),
-      plan: () => planTiled(product, tile),
+      plan: () => planTiled(context, product, tile),
     })),
   ]);
 }
@@ -138,12 +138,30 @@ function isNormable({ shape }: GpuTensor, { width }: Norm): boolean {
 }
 
 /** A product in tiles of rows of x by rows of the weight. */
-export function planTiled(
-  product: Product,
-  { across, down, rows, tokens, slices }: Tile,
-): Dispatch {
-  const defines = { ACROSS: across, DOWN: down, ROWS: rows, TOKENS: tokens, SLICES: slices };
+export function planTiled({ device }: PlanContext, product: Product, tile: Tile): Dispatch {
+  const { across, down, rows, tokens, strip } = tile;
+  const slices = slicesThatFit(tile, device.limits.maxComputeWorkgroupStorageSize);
+  const defines = {
+    ACROSS: across,
+    DOWN: down,
+    ROWS: rows,
+    TOKENS: tokens,
+    SLICES: slices,
+    STRIP: strip,
+  };
   return plan(product, "gemm", defines, down * tokens, across * rows);
+}
+
+/** As many of a tile's slices as `gemm.wgsl` has shared memory for. */
+function slicesThatFit(
+  { across, down, rows, tokens, slices, strip }: Tile,
+  bytes: number,
+): number {
+  const lines = 16 * (down * (tokens * strip + 1) + across * (rows * strip + 1));
+  const sums = 4 * across * down * (tokens * rows + 1);
+  let most = slices;
+  while (most > 1 && most * lines + sums > bytes) most /= 2;
+  return most;
 }
 
 /**

@@ -14,6 +14,8 @@ export interface Tile {
   readonly tokens: number;
   /** Times as many threads, which share out the sums. */
   readonly slices: number;
+  /** Vectors of four elements of each row that lie in shared memory at once. */
+  readonly strip: number;
 }
 
 /** What the plans of matrices go by. */
@@ -71,18 +73,18 @@ const defaults: Readonly<Record<string, number>> = {
   depth: 1,
   normedRows: 8192,
   tileGroups: 128,
-  ...named("small", { across: 8, down: 4, rows: 4, tokens: 8, slices: 4 }),
-  ...named("medium", { across: 16, down: 8, rows: 4, tokens: 8, slices: 2 }),
-  ...named("large", { across: 8, down: 16, rows: 8, tokens: 8, slices: 1 }),
-  ...named("expert", { across: 16, down: 8, rows: 8, tokens: 4, slices: 1 }),
-  ...named("largeExpert", { across: 16, down: 8, rows: 8, tokens: 8, slices: 1 }),
+  ...named("small", { across: 8, down: 4, rows: 4, tokens: 8, slices: 4, strip: 4 }),
+  ...named("medium", { across: 16, down: 8, rows: 4, tokens: 8, slices: 2, strip: 4 }),
+  ...named("large", { across: 8, down: 16, rows: 8, tokens: 8, slices: 1, strip: 4 }),
+  ...named("expert", { across: 16, down: 8, rows: 8, tokens: 4, slices: 1, strip: 4 }),
+  ...named("largeExpert", { across: 16, down: 8, rows: 8, tokens: 8, slices: 1, strip: 4 }),
   groupedRows: 3,
   tiledRows: 11,
   largeTiledRows: 48,
   expertBytes: 256 * 2 ** 20,
 };
 
-const tiny = { across: 8, down: 8, rows: 2, tokens: 2, slices: 1 };
+const tiny = { across: 8, down: 8, rows: 2, tokens: 2, slices: 1, strip: 4 };
 
 /** Adapters that compute on the CPU spend most of a short run on compiling: the shorter the kernels, the better. */
 const software: Readonly<Record<string, number>> = {
@@ -117,6 +119,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
     rows: all[`${name}Rows`]!,
     tokens: all[`${name}Tokens`]!,
     slices: all[`${name}Slices`]!,
+    strip: all[`${name}Strip`]!,
   });
   return {
     ...all as unknown as MatrixTuning,
@@ -128,7 +131,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
 /** The constants of a tile. */
 export function named(
   name: TileName,
-  { across, down, rows, tokens, slices }: Tile,
+  { across, down, rows, tokens, slices, strip }: Tile,
 ): Readonly<Record<string, number>> {
   return {
     [`${name}Across`]: across,
@@ -136,5 +139,6 @@ export function named(
     [`${name}Rows`]: rows,
     [`${name}Tokens`]: tokens,
     [`${name}Slices`]: slices,
+    [`${name}Strip`]: strip,
   };
 }

@@ -1,5 +1,5 @@
 // Products of many rows. A workgroup computes a tile of DOWN * TOKENS rows of x by ACROSS * ROWS rows of the
-// weight, TOKENS by ROWS of them a thread; strips of both, STRIP elements long, lie in shared memory, the
+// weight, TOKENS by ROWS of them a thread; strips of both, STRIP vectors of four long, lie in shared memory, the
 // weight's decoded. The next strip is read while this one is multiplied.
 // SLICES of the threads each take every SLICES-th strip, and add up at the end: where tiles alone are too few.
 //   SWIGLU    the first half of a tile's weight rows are gate rows, the second the up rows of the same results
@@ -13,7 +13,6 @@
 #endif
 #include "products.wgsl"
 
-#define STRIP 4
 #define VECTORS (PADDED / 4)
 #define ROUNDS ((VECTORS + STRIP * SLICES - 1) / (STRIP * SLICES))
 #define LINES (THREADS / STRIP)

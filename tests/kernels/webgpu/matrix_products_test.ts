@@ -26,7 +26,7 @@ const smallTiles = {
 };
 
 function onlyTile(across: number, down: number, rows: number, tokens: number, slices = 1) {
-  return named("large", { across, down, rows, tokens, slices });
+  return named("large", { across, down, rows, tokens, slices, strip: 4 });
 }
 
 const capacity = 100;
