@@ -110,17 +110,17 @@ function upTo(
 /** A product in which every workgroup streams some rows of the weight past a tile of rows of x. */
 export function planStreamed(context: PlanContext, product: Product, tile: number): Dispatch {
   const { x, out, weight, experts } = product;
-  const { threads, rows, depth } = streamShape(context, product, tile);
-  const { subgroups } = context;
+  const { lanes, sets, rows, depth } = streamShape(context, product, tile);
   const defines = {
-    SUBGROUPS: subgroups,
-    THREADS: threads,
+    SUBGROUPS: context.subgroups,
+    THREADS: lanes * sets,
+    SETS: sets,
     ROWS: rows,
     DEPTH: depth,
     TOKENS: tile,
   };
   return {
-    ...plan(product, "gemv", defines, tile, rows),
+    ...plan(product, "gemv", defines, tile, sets * rows),
     normed: (norm) => {
       const isApart = x.buffer === norm.out && out.buffer !== norm.x;
       const isCheap = !isQuantised(weight.dtype) ||
@@ -164,15 +164,20 @@ function slicesThatFit(
   return most;
 }
 
-/**
- * Threads of a workgroup, rows of the weight that it takes, and units of each that a thread reads at once. The
- * threads do not depend on the tile, so that neither does the order in which a row's products are summed.
- */
-function streamShape(
-  context: PlanContext,
-  product: Product,
-  tile: number,
-): { readonly threads: number; readonly rows: number; readonly depth: number } {
+/** What a workgroup of `gemv.wgsl` takes. */
+interface StreamShape {
+  /** Threads that share a row. */
+  readonly lanes: number;
+  /** Sets of them. */
+  readonly sets: number;
+  /** Rows of the weight a set. */
+  readonly rows: number;
+  /** Units of each row that a thread reads at once. */
+  readonly depth: number;
+}
+
+/** The lanes do not depend on the tile, so that neither does the order in which a row's products are summed. */
+function streamShape(context: PlanContext, product: Product, tile: number): StreamShape {
   const { weight, swiglu = false, experts } = product;
   const tuning = matrixTuning(context);
   const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
@@ -180,16 +185,18 @@ function streamShape(
   const few = weightRows(product) / tuning.groups;
   const useful = 2 ** Math.ceil(Math.log2(slots * units));
   const abreast = few < 1 || slots > 1 ? Math.min(MAX_THREADS, 4 * tuning.threads) : tuning.threads;
-  const threads = Math.max(32, Math.min(abreast, useful));
+  const lanes = Math.max(32, Math.min(abreast, useful));
   const shared = context.device.limits.maxComputeWorkgroupStorageSize;
-  const fits = (rows: number) => context.subgroups || 4 * threads * (rows + 1) * tile <= shared;
   const least = swiglu ? 2 : 1;
   let rows = Math.max(least, tile > 1 ? tuning.rows : rowsAlone(weight.dtype, tuning));
-  while (rows > least && (rows > few || !fits(rows))) rows /= 2;
-  while (weightRows(product) / rows > MAX_GROUPS) rows *= 2;
+  let sets = tile > 1 ? Math.min(tuning.sets, MAX_THREADS / lanes) : 1;
+  const fits = () => context.subgroups || 4 * lanes * sets * (rows + 1) * tile <= shared;
+  while (sets > 1 && (sets * rows > few || !fits())) sets /= 2;
+  while (rows > least && (rows > few || !fits())) rows /= 2;
+  while (weightRows(product) / (sets * rows) > MAX_GROUPS) rows *= 2;
   let { depth } = tuning;
-  while (depth > 1 && (experts?.combines || units % (threads * depth) > 0)) depth /= 2;
-  return { threads, rows, depth };
+  while (depth > 1 && (experts?.combines || units % (lanes * depth) > 0)) depth /= 2;
+  return { lanes, sets, rows, depth };
 }
 
 function rowsAlone(dtype: DType, { rowsAlone, narrowRowsAlone }: MatrixTuning): number {

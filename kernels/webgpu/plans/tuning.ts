@@ -28,7 +28,9 @@ export interface MatrixTuning {
   readonly streamedTile: number;
   /** Threads that share a streamed row, at most. */
   readonly threads: number;
-  /** Weight rows that a workgroup streams at once past several rows of x. */
+  /** Sets of so many threads in a workgroup, at most, where weights are streamed past several rows of x. */
+  readonly sets: number;
+  /** Weight rows that a set streams at once past several rows of x. */
   readonly rows: number;
   /** The same past a single row. */
   readonly rowsAlone: number;
@@ -66,6 +68,7 @@ const defaults: Readonly<Record<string, number>> = {
   fewResults: 65536,
   streamedTile: 4,
   threads: 64,
+  sets: 1,
   rows: 4,
   rowsAlone: 2,
   narrowRowsAlone: 4,
@@ -91,6 +94,7 @@ const software: Readonly<Record<string, number>> = {
   fewRows: 16,
   fewResults: 0,
   streamedTile: 1,
+  sets: 1,
   rows: 2,
   narrowRowsAlone: 2,
   groups: 1,

@@ -1,5 +1,6 @@
-// Products of few rows. A workgroup multiplies ROWS rows of the weight by TOKENS rows of x; its threads share
-// out the units of the rows, DEPTH at a time, then add up. Every weight is read once for all TOKENS.
+// Products of few rows. A workgroup multiplies SETS times ROWS rows of the weight by TOKENS rows of x. LANES of its
+// threads share out the units of ROWS rows, DEPTH at a time, then add up. Every weight is read once for all
+// TOKENS. Of neighbouring threads, eight are lanes of one set, so that the sets read the same parts of x.
 //   SWIGLU    half of the ROWS are gate rows, half the up rows of the same results
 //   NORM      rows of x are normed: scaled by a weight, and by the root of their mean square at the end
 //   COMBINE   a row's results are sums over its slots, whose rows of x these are, each with its expert's weight
@@ -23,24 +24,24 @@ enable subgroups;
 #define SUMS (ROWS * TOKENS)
 #endif
 
+#define LANES (THREADS / SETS)
 #ifdef SUBGROUPS
-// Subgroups have at least four threads.
-#define PARTIALS (THREADS / 4)
+// Subgroups have at least four threads: so many lanes add up without shared memory.
+#define ABREAST 4
 #else
-#define PARTIALS THREADS
+#define ABREAST 1
 #endif
-var<workgroup> partial: array<f32, PARTIALS * SUMS>;
+#define PARTIALS (LANES / ABREAST)
+var<workgroup> partial: array<f32, SETS * PARTIALS * SUMS>;
 
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) thread: u32,
-#ifdef SUBGROUPS
-  @builtin(subgroup_size) subgroup: u32,
-  @builtin(subgroup_invocation_id) lane: u32,
-#endif
 ) {
-  let first = group.y * RESULTS;
+  let own_set = thread / 8u % SETS;
+  let lane = thread / (8u * SETS) * 8u + thread % 8u;
+  let first = (group.y * SETS + own_set) * RESULTS;
   let tile = tile_at(group.x);
 #ifdef EXPERTS
   if (tile.count == 0u) {
@@ -54,7 +55,7 @@ fn main(
   var sums: array<f32, SUMS>;
 #ifdef COMBINE
   // Units of all slots at once: one slot's may be fewer than there are threads.
-  for (var i = thread; i < SLOTS * UNITS; i += THREADS) {
+  for (var i = lane; i < SLOTS * UNITS; i += LANES) {
     let first_unit = i % UNITS;
     let slot = tile.start * SLOTS + i / UNITS;
     let expert = chosen[slot] - FIRST_EXPERT;
@@ -64,19 +65,19 @@ fn main(
     let matrix = expert * MATRIX_ROWS;
     let mass = masses[slot];
 #else
-  for (var first_unit = thread; first_unit < UNITS; first_unit += THREADS * DEPTH) {
+  for (var first_unit = lane; first_unit < UNITS; first_unit += LANES * DEPTH) {
     let matrix = tile.matrix;
 #endif
     var units: array<Unit, DEPTH * ROWS>;
 #for STEP 0 DEPTH
 #for ROW 0 ROWS
-    units[STEP * ROWS + ROW] = load_unit(matrix + weight_row(first, ROW), first_unit + STEP * THREADS);
+    units[STEP * ROWS + ROW] = load_unit(matrix + weight_row(first, ROW), first_unit + STEP * LANES);
 #endfor
 #endfor
 #for STEP 0 DEPTH
 #for PART 0 PARTS
     {
-      let index = part_index(first_unit + STEP * THREADS, PART);
+      let index = part_index(first_unit + STEP * LANES, PART);
 #ifdef NORM
       let scale = norm[index];
 #endif
@@ -104,37 +105,35 @@ fn main(
 #endfor
 #endfor
   }
-#ifdef SUBGROUPS
-  let partials = THREADS / subgroup;
-  let place = thread / subgroup * SUMS;
+  let place = (own_set * PARTIALS + lane / ABREAST) * SUMS;
 #for SUM 0 SUMS
   {
-    let sum = subgroupAdd(sums[SUM]);
-    if (lane == 0u) {
+    var sum = sums[SUM];
+#ifdef SUBGROUPS
+    sum += subgroupShuffleXor(sum, 1u);
+    sum += subgroupShuffleXor(sum, 2u);
+#endif
+    if (lane % ABREAST == 0u) {
       partial[place + SUM] = sum;
     }
   }
 #endfor
-#else
-  let partials = u32(THREADS);
-#for SUM 0 SUMS
-  partial[thread * SUMS + SUM] = sums[SUM];
-#endfor
-#endif
   workgroupBarrier();
-  for (var i = thread; i < RESULTS * TOKENS; i += THREADS) {
-    let result = first + i / TOKENS;
-    let token = i % TOKENS;
+  for (var i = thread; i < SETS * RESULTS * TOKENS; i += THREADS) {
+    let from_set = i / (RESULTS * TOKENS);
+    let sum = i % (RESULTS * TOKENS);
+    let token = sum % TOKENS;
+    let result = (group.y * SETS + from_set) * RESULTS + sum / TOKENS;
     if (result >= N || token >= tile.count) {
       continue;
     }
-    var value = total(i, partials);
+    var value = total(from_set, sum);
 #ifdef NORM
-    let scale = inverseSqrt(total(ROWS * TOKENS + token, partials) / f32(K) + EPS);
+    let scale = inverseSqrt(total(from_set, ROWS * TOKENS + token) / f32(K) + EPS);
     value *= scale;
 #endif
 #ifdef SWIGLU
-    var up = total(i + RESULTS * TOKENS, partials);
+    var up = total(from_set, sum + RESULTS * TOKENS);
 #ifdef NORM
     up *= scale;
 #endif
@@ -144,9 +143,9 @@ fn main(
   }
 }
 
-fn total(sum: u32, partials: u32) -> f32 {
+fn total(from_set: u32, sum: u32) -> f32 {
   var result = 0.0;
-  for (var i = 0u; i < partials; i++) {
+  for (var i = from_set * PARTIALS; i < (from_set + 1u) * PARTIALS; i++) {
     result += partial[i * SUMS + sum];
   }
   return result;

@@ -89,6 +89,26 @@ gpuTest("linear() agrees with float64 with more results than threads", async (ba
   await checkLinear(backend, "q8_0", 45, 512);
 }, { tuning: { ...smallTiles, threads: 32, rows: 8 } });
 
+gpuTest(
+  "linear() gives a row the same bits alone and in a batch, however it is shared out",
+  async (backend) => {
+    for (const dtype of ["f16", "q8_0", "q4_k"] as const) {
+      const random = new Random(4);
+      const [n, k, rows] = [90, 1024, 9];
+      const w = weight(backend, dtype, [n, k], random).tensor;
+      const x = random.floats(rows * k);
+      const [input, out] = [activation(backend, [rows, k], x), activation(backend, [rows, n])];
+      const program = backend.record("linear", (r) => r.linear(out, input, w));
+      await backend.run(program, { tokens: rows, samples: 0 });
+      const together = (await floats(backend, out, rows * n)).slice();
+      backend.write(input, rowOf(x, rows - 1, k));
+      await backend.run(program, { tokens: 1, samples: 0 });
+      assertSame(await floats(backend, out, n), rowOf(together, rows - 1, n), dtype);
+    }
+  },
+  { tuning: { ...smallTiles, fewRows: 9, groups: 1, sets: 4 } },
+);
+
 gpuTest("linear() gives the same bits whatever the units in flight", async (backend) => {
   await using other = await openBackend({ tuning: { ...smallTiles, threads: 32, depth: 1 } });
   for (const dtype of ["f16", "q8_0"] as const) {
