@@ -14,6 +14,7 @@ const files = [
   "attention_team",
   "sample_cut",
   "sample_draw",
+  "sample_list",
   "sample_reduce",
   "sample_row",
   "sample_summary",

@@ -13,6 +13,8 @@ const EACH = 8;
 const BATCH = 16;
 /** Floats of a summary, as in `sample_reduce.wgsl`. */
 const SUMMARY = 6;
+/** Tokens that top-k, top-p and min-p list before they choose among all. */
+const LIST = 4096;
 /** Bits of a digit, as in `sample_cut.wgsl`. */
 const DIGIT = 9;
 
@@ -29,7 +31,9 @@ export function planSample(
   const segment = threads * EACH;
   const segments = Math.ceil(vocabulary / segment);
   const replaced = SUMMARY * rows * segments;
-  const scratch = context.scratch("sample", 4 * (replaced + pairs));
+  const lists = replaced + pairs;
+  const list = context.tuning["samplerList"] ?? LIST;
+  const scratch = context.scratch("sample", 4 * (lists + 2 * list * rows));
   const bind = (tensor: Tensor, access: Binding["access"]): Binding => ({
     buffer: context.resolve(tensor).shards[0]!.buffer,
     access,
@@ -65,6 +69,8 @@ export function planSample(
         BATCH,
         HISTORY: pairs,
         REPLACED: replaced,
+        LISTS: lists,
+        LIST: list,
         TOP_LOGPROBS,
         INDEX_DIGITS: Math.ceil(Math.log2(vocabulary) / DIGIT) || 1,
       },

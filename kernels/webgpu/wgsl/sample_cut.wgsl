@@ -17,9 +17,10 @@ struct Span {
   last: u32,
 }
 
-// The last token of the row that stays.
+// The last token of the row that stays, and the least weight that does.
 var<private> last_distance: u32;
 var<private> last_index: u32;
+var<private> least_weight: f32;
 
 var<workgroup> counts: array<atomic<u32>, BUCKETS>;
 // Weights in units of 2^-31, of 64 bits: sums of integers do not depend on their order.
@@ -62,18 +63,28 @@ fn count_token(value: f32, index: u32, span: Span, digit: u32, by_mass: bool) {
   if (digit >= DISTANCE_DIGITS) {
     bucket = (index - span.first) >> ((DISTANCE_DIGITS + INDEX_DIGITS - 1 - digit) * DIGIT);
   }
+  let weight = weight_of(value);
+  if (by_mass && weight < least_weight) {
+    return;
+  }
   atomicAdd(&counts[bucket], 1);
   if (!by_mass) {
     return;
   }
-  let mass = u32(weight_of(value) * 2147483648.0);
+  let mass = u32(weight * 2147483648.0);
   if (atomicAdd(&masses_low[bucket], mass) > 0xffffffffu - mass) {
     atomicAdd(&masses_high[bucket], 1);
   }
 }
 
+// Counts the tokens of the list, if there is one, else of the row.
 fn fill_buckets(row: u32, span: Span, digit: u32, by_mass: bool, thread: u32) {
-  for (var i = thread; i < VOCABULARY; i += BATCH * THREADS) {
+  for (var i = thread; i < listed; i += THREADS) {
+    let at = list_of(row) + 2 * i;
+    count_token(scratch[at], u32(scratch[at + 1]), span, digit, by_mass);
+  }
+  let length = select(VOCABULARY, 0u, listed > 0);
+  for (var i = thread; i < length; i += BATCH * THREADS) {
     var values: array<f32, BATCH>;
 #for I 0 BATCH
     values[I] = logit(row, i + I * THREADS);
@@ -135,24 +146,40 @@ fn narrowed(span: Span, digit: u32, bucket: u32) -> Span {
   return Span(span.nearest, span.furthest, first, first + width - 1);
 }
 
-// Of the tokens that stay, keeps those with less than the limit before them: tokens, or a share of the mass.
-fn cut(row: u32, bound: f32, by_mass: bool, thread: u32) {
+// Finds the last token with less than a limit before it: tokens, or, by mass, a share of `all`, or of what stays
+// where that is 0. From digit `first` on; the span is of that token, or, if `may_stop`, of others that stay with it.
+fn find_last(
+  row: u32,
+  bound: f32,
+  by_mass: bool,
+  all: f32,
+  first: u32,
+  may_stop: bool,
+  thread: u32,
+) -> Span {
   var span = Span(0, (1u << (DISTANCE_DIGITS * DIGIT)) - 1, 0, (1u << (INDEX_DIGITS * DIGIT)) - 1);
   var before = 0.0;
   var limit = bound;
-  for (var digit = 0u; digit < DISTANCE_DIGITS + INDEX_DIGITS; digit++) {
+  for (var digit = first; digit < DISTANCE_DIGITS + INDEX_DIGITS; digit++) {
     clear_buckets(thread);
     fill_buckets(row, span, digit, by_mass, thread);
-    if (by_mass && digit == 0) {
-      limit = bound * total_mass(thread);
+    if (by_mass && digit == first) {
+      let counted = total_mass(thread);
+      limit = bound * select(counted, all, all > 0);
     }
     choose_bucket(before, limit, by_mass, thread);
     before = workgroupUniformLoad(&chosen_before);
     span = narrowed(span, digit, workgroupUniformLoad(&chosen_bucket));
-    if (workgroupUniformLoad(&chosen_stays) == 1) {
+    if (workgroupUniformLoad(&chosen_stays) == 1 && may_stop) {
       break;
     }
   }
+  return span;
+}
+
+// Of the tokens that stay, keeps those with less than the limit before them.
+fn cut(row: u32, bound: f32, by_mass: bool, all: f32, thread: u32) {
+  let span = find_last(row, bound, by_mass, all, 0, true, thread);
   last_distance = span.furthest;
   last_index = span.last;
 }

@@ -1,9 +1,10 @@
 // Draws a token for each sample and reports on it: one workgroup a row, from the summaries of its segments.
 // The order of steps is that of Hugging Face: penalties, temperature, top-k, top-p, min-p, draw. The greedy
-// choice reads no logits; a draw without limits reads one segment; top-k and top-p read the row some times.
+// choice reads no logits, a draw without limits one segment; limits read the row once, unless they keep thousands.
 #include "step.wgsl"
 #include "sample_reduce.wgsl"
 #include "sample_row.wgsl"
+#include "sample_list.wgsl"
 #include "sample_cut.wgsl"
 #include "sample_uniform.wgsl"
 
@@ -199,21 +200,43 @@ fn find_token(row: u32, floor_weight: f32, thread: u32) -> u32 {
   return select(atomicLoad(&last_token), token, token < VOCABULARY);
 }
 
+// Draws from the list of what may stay.
+fn draw_listed(row: u32, thread: u32) -> u32 {
+  let draw = max(uniform_of(row), 1e-30);
+  let token = find_last(row, draw, true, 0, DISTANCE_DIGITS, false, thread).first;
+  return select(token, highest_index, listed == 1);
+}
+
 // Draws from the row as it is now.
-fn draw_token(row: u32, is_raw: bool, thread: u32) -> u32 {
-  let top_k = integer(row, 5);
+fn draw_token(row: u32, pairs: u32, thread: u32) -> u32 {
+  let top_k = select(0u, integer(row, 5), integer(row, 5) < VOCABULARY);
   let top_p = control(row, 1);
-  let min_p = control(row, 2);
+  let min_p = min(control(row, 2), 1);
   last_distance = BEYOND;
   last_index = BEYOND;
-  let has_k = top_k > 0 && top_k < VOCABULARY;
-  for (var limit = 0u; limit < 2; limit++) {
-    let by_mass = limit == 1;
-    if (select(has_k, top_p < 1, by_mass)) {
-      cut(row, select(f32(top_k), max(top_p, 1e-30), by_mass), by_mass, thread);
+  least_weight = 0;
+  listed = 0;
+  let is_limited = top_k > 0 || top_p < 1 || min_p > 0;
+  // The mass of which top-p takes a share; 0 = that of the tokens that top-k leaves.
+  var all = 0.0;
+  if (is_limited) {
+    let least = least_logit(row, top_k, top_p, min_p, pairs, thread);
+    if (least > LOWEST) {
+      let mass = make_list(row, least, thread);
+      all = select(mass, 0.0, top_k > 0);
     }
   }
-  if (is_raw && !has_k && top_p >= 1 && min_p <= 0) {
+  for (var limit = 0u; limit < 2; limit++) {
+    let by_mass = limit == 1;
+    if (select(top_k > 0, top_p < 1, by_mass)) {
+      cut(row, select(f32(top_k), max(top_p, 1e-30), by_mass), by_mass, all, thread);
+    }
+  }
+  least_weight = min_p;
+  if (listed > 0) {
+    return draw_listed(row, thread);
+  }
+  if (pairs == 0 && !is_limited) {
     recall_segments(row, thread);
   } else {
     measure_segments(row, min_p, thread);
@@ -238,7 +261,7 @@ fn choose(row: u32, best: Top, thread: u32) -> u32 {
     highest = top.value;
     highest_index = top.index;
     inverse_temperature = 1 / temperature;
-    token = draw_token(row, pairs == 0, thread);
+    token = draw_token(row, pairs, thread);
   }
   if (pairs > 0) {
     restore(row, pairs, thread);

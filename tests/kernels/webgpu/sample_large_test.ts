@@ -35,6 +35,10 @@ gpuTest("sample() cuts thousands of equal logits by index", (backend) => {
   return compare(backend, logits);
 }, { tuning: { samplerThreads: 256 } });
 
+gpuTest("sample() agrees with the reference where limits keep more than it lists", (backend) => {
+  return compare(backend, new Random(8).floats(SAMPLES * VOCABULARY, 2));
+}, { tuning: { samplerThreads: 256, samplerList: 4 } });
+
 gpuTest("sample() puts penalised logits back", async (backend) => {
   const logits = new Random(7).floats(SAMPLES * VOCABULARY, 5);
   const device = prepare(backend, logits);
