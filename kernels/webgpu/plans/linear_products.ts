@@ -81,11 +81,15 @@ export function planProduct(context: PlanContext, product: Product): Dispatch[] 
   ]);
 }
 
-/** Most rows of x of which a tile gives fewer than `groups` workgroups. */
-function mostBefore(tile: Tile | undefined, weightRows: number, groups: number): number {
+/** Most rows of x for which a tile is not used: they are too few for it, or give fewer than `groups` workgroups. */
+function mostBefore(
+  tile: MatrixTuning["tiles"][number] | undefined,
+  weightRows: number,
+  groups: number,
+): number {
   if (!tile) return Infinity;
   const across = Math.ceil(weightRows / (tile.across * tile.rows));
-  return (Math.ceil(groups / across) - 1) * tile.down * tile.tokens;
+  return Math.max(tile.from, (Math.ceil(groups / across) - 1) * tile.down * tile.tokens + 1) - 1;
 }
 
 function weightRows({ results, swiglu = false }: Product): number {
@@ -123,18 +127,19 @@ export function planStreamed(context: PlanContext, product: Product, tile: numbe
     ...plan(product, "gemv", defines, tile, sets * rows),
     normed: (norm) => {
       const isApart = x.buffer === norm.out && out.buffer !== norm.x;
-      const isCheap = !isQuantised(weight.dtype) ||
-        weightRows(product) <= matrixTuning(context).normedRows && !experts;
-      return isApart && isCheap && !experts?.combines && isNormable(weight, norm)
+      return isApart && !experts?.combines && isNormable(weight, norm)
         ? planStreamed(context, { ...product, x: { ...x, buffer: norm.x }, norm }, tile)
         : undefined;
     },
   };
 }
 
-/** Whether a norm is of rows as wide as the weight's, in whole vectors. */
-function isNormable({ shape }: GpuTensor, { width }: Norm): boolean {
-  return width === shape.at(-1) && width % 4 === 0;
+/**
+ * Whether a norm is of rows as wide as the weight's, in whole vectors. Kernels that decode blocks are bound by
+ * instructions: in them a norm costs as much as by itself.
+ */
+function isNormable({ dtype, shape }: GpuTensor, { width }: Norm): boolean {
+  return !isQuantised(dtype) && width === shape.at(-1) && width % 4 === 0;
 }
 
 /** A product in tiles of rows of x by rows of the weight. */

@@ -40,10 +40,14 @@ export interface MatrixTuning {
   readonly groups: number;
   /** Units of a row that a thread reads before it uses them, where rows divide so. */
   readonly depth: number;
-  /** Most rows of a quantised weight whose workgroups norm their rows of x themselves. */
-  readonly normedRows: number;
-  /** Tiles, from small to large; of those that give `tileGroups` workgroups the largest is used. */
-  readonly tiles: readonly Tile[];
+  /**
+   * Tiles, from small to large. The largest is used that gives `tileGroups` workgroups, of those that there are rows
+   * enough for.
+   */
+  readonly tiles: readonly (Tile & {
+    /** Rows of x from which on it may be used. */
+    readonly from: number;
+  })[];
   /** Tiles of rows that go to one expert, likewise by the rows an expert gets. */
   readonly expertTiles: readonly Tile[];
   /** Workgroups of tiles that fill the adapter. */
@@ -74,8 +78,10 @@ const defaults: Readonly<Record<string, number>> = {
   narrowRowsAlone: 4,
   groups: 256,
   depth: 1,
-  normedRows: 8192,
   tileGroups: 128,
+  smallFrom: 0,
+  mediumFrom: 96,
+  largeFrom: 128,
   ...named("small", { across: 8, down: 4, rows: 4, tokens: 8, slices: 4, strip: 4 }),
   ...named("medium", { across: 16, down: 8, rows: 4, tokens: 8, slices: 2, strip: 4 }),
   ...named("large", { across: 8, down: 16, rows: 8, tokens: 8, slices: 1, strip: 4 }),
@@ -99,6 +105,8 @@ const software: Readonly<Record<string, number>> = {
   narrowRowsAlone: 2,
   groups: 1,
   tileGroups: 1,
+  mediumFrom: 0,
+  largeFrom: 0,
   ...named("large", tiny),
   ...named("largeExpert", tiny),
   groupedRows: 4,
@@ -127,7 +135,7 @@ export function matrixTuning({ tuning }: PlanContext): MatrixTuning {
   });
   return {
     ...all as unknown as MatrixTuning,
-    tiles: tileNames.map(tile),
+    tiles: tileNames.map((name) => ({ ...tile(name), from: all[`${name}From`]! })),
     expertTiles: expertTileNames.map(tile),
   };
 }

@@ -30,7 +30,7 @@ function operands(backend: WebGpuBackend) {
     normed: activation(backend, [capacity, dim]),
     out: activation(backend, [capacity, ffn]),
     w: weight(backend, "f16", [ffn, dim], random),
-    gateUp: weight(backend, "q8_0", [2 * ffn, dim], random, 0.1),
+    gateUp: weight(backend, "bf16", [2 * ffn, dim], random, 0.1),
   };
 }
 
@@ -114,6 +114,18 @@ for (const [why, build] of Object.entries(kept)) {
     }
   });
 }
+
+gpuTest("fuseNorms() keeps a norm where one of its readers would rather not", async (backend) => {
+  const t = operands(backend);
+  const blocks = weight(backend, "q8_0", [ffn, dim], new Random(2)).tensor;
+  const build = (r: Recorder) => {
+    r.rmsNorm(t.normed, t.x, t.scale, eps);
+    r.linear(t.out, t.normed, blocks);
+    r.linear(t.out, t.normed, t.w.tensor);
+    r.rmsNorm(t.normed, t.x, t.scale, eps);
+  };
+  assert.equal(await dispatches(backend, 2, build), 4);
+});
 
 gpuTest("fuseNorms() lets routing and experts compute their norm", async (backend) => {
   const { scale, x, normed } = operands(backend);

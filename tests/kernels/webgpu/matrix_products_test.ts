@@ -22,6 +22,8 @@ const smallTiles = {
   fewRows: 8,
   fewResults: 0,
   tileGroups: 1,
+  mediumFrom: 0,
+  largeFrom: 0,
   ...onlyTile(8, 8, 2, 2),
 };
 
@@ -66,10 +68,11 @@ for (const dtype of Object.keys(relativeErrors) as WeightDType[]) {
 }
 
 gpuTest("linear() agrees with float64 in tiles of all sizes", async (backend) => {
-  // Of 64 rows there are too few for the larger tiles, of 100 for the largest.
   await checkLinear(backend, "f32", 131, 36);
   await checkLinear(backend, "q4_0", 1, 256);
-}, { tuning: { ...gpuTuning, fewRows: 1, fewResults: 0, tileGroups: 3 } });
+}, {
+  tuning: { ...gpuTuning, fewRows: 1, fewResults: 0, tileGroups: 1, mediumFrom: 10, largeFrom: 65 },
+});
 
 gpuTest(
   "linear() agrees with float64 in tiles whose threads share out the sums",
