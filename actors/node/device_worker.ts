@@ -17,7 +17,7 @@ const device = await openDevice(kind, Number(query.get("threads") ?? 1), {
 });
 
 // Nothing here can go on without it: the error ends this Worker, and the node begins another.
-device.lost?.then((why) => {
+device.loss?.then((why) => {
   throw new Error(`Lost the ${kind}: ${why}`);
 });
 
