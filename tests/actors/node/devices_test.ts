@@ -61,13 +61,17 @@ sharedTest(
     try {
       const router = node.routers.get("family")!;
       const { prompt, ids } = publishedIds(dir);
+      const hosted = () => node.status().nodes[0]!;
       const kinds: string[] = [];
       for (let losses = 0; losses < 4; losses++) {
-        const lose = (count: number) => {
-          if (count === 20) orders.postMessage("now");
+        const { revision } = hosted();
+        const lose = async (count: number) => {
+          if (count !== 20) return;
+          orders.postMessage("now");
+          while (hosted().revision === revision) await new Promise((next) => setTimeout(next, 5));
         };
-        assert.deepEqual(await greedyIds(router, prompt, 60, lose), ids.slice(0, 60));
-        kinds.push(...node.status().nodes[0]!.devices.map(({ kind }) => kind));
+        assert.deepEqual(await greedyIds(router, prompt, 120, lose), ids.slice(0, 120));
+        kinds.push(...hosted().devices.map(({ kind }) => kind));
       }
       assert.deepEqual(kinds, ["gpu", "gpu", "gpu", "cpu"]);
     } finally {
