@@ -65,7 +65,7 @@ export function bytesPerToken({ shape, dtype }: BenchModel): number {
     .reduce((sum, bytes) => sum + bytes);
 }
 
-/** Bytes of the keys and values of one token in F32. */
+/** Bytes of the keys and values of one token in F16, as both engines keep them. */
 export function kvBytesPerToken({ dim, heads, kvHeads, headDim, layers }: ModelShape): number {
-  return 2 * 4 * layers * kvHeads * (headDim ?? dim / heads);
+  return 2 * 2 * layers * kvHeads * (headDim ?? dim / heads);
 }

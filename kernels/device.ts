@@ -18,6 +18,8 @@ export interface Device {
   readonly kind: DeviceKind;
   /** What a GPU's adapter says of itself; absent for other kinds. */
   readonly gpu?: GpuInfo;
+  /** Resolves, with the reason, when a GPU is lost for the first time; absent for other kinds. */
+  readonly loss?: Promise<string>;
   /** Makes a backend that allocates at most `maxBytes`. */
   createBackend(maxBytes: number): Promise<Backend>;
   /** Ends its threads or gives the GPU back; close its backends first. */
@@ -52,12 +54,14 @@ export async function openDevice(
 /** A GPU that is opened again, for the backends that come after, when it was lost. */
 class GpuDevice implements Device {
   readonly kind = "gpu";
+  readonly loss: Promise<string>;
   readonly #options: GpuOptions | undefined;
   #open: Gpu;
   #reopening: Promise<void> | undefined;
 
   constructor(gpu: Gpu, options?: GpuOptions) {
     this.#open = gpu;
+    this.loss = gpu.loss;
     this.#options = options;
   }
 

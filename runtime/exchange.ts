@@ -29,6 +29,8 @@ export interface ExchangeHost {
 export class Exchange implements Sender {
   /** This isolate: `node/lane`. */
   readonly endpoint: string;
+  readonly #node: string;
+  readonly #isMain: boolean;
   readonly #host: ExchangeHost;
   readonly #links = new Map<string, Link>();
   #elsewhere: Link | null = null;
@@ -37,6 +39,8 @@ export class Exchange implements Sender {
 
   constructor(endpoint: string, host: ExchangeHost) {
     this.endpoint = endpoint;
+    this.#node = endpoint.slice(0, endpoint.indexOf("/") + 1);
+    this.#isMain = endpoint === `${this.#node}main`;
     this.#serving = new ServingTable(this);
     this.#host = host;
     // A random start: an answer that was meant for a former life of this node finds nobody.
@@ -135,9 +139,7 @@ export class Exchange implements Sender {
 
   /** The main isolate knows all lanes of its node: what it does not know is not there. */
   #linkElsewhere(endpoint: string): Link | null {
-    const node = this.endpoint.slice(0, this.endpoint.indexOf("/") + 1);
-    const isSibling = endpoint.startsWith(node) && this.endpoint === `${node}main`;
-    return isSibling ? null : this.#elsewhere;
+    return this.#isMain && endpoint.startsWith(this.#node) ? null : this.#elsewhere;
   }
 
   // Inwards.

@@ -25,12 +25,16 @@ const origin = z.string().regex(/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/i, {
 
 const device = z.strictObject({
   name: name.describe("Levels refer to the device by this name."),
-  kind: z.enum(["cpu", "reference"]).default("cpu")
-    .describe("cpu: WebAssembly threads; reference: plain and slow, for checking."),
+  kind: z.enum(["auto", "cpu", "gpu", "reference"]).default("cpu").describe(
+    "cpu: WebAssembly threads; gpu: WebGPU; auto: a real GPU and the CPU; reference: for checking.",
+  ),
   threads: z.int().min(1).max(1024).exactOptional()
-    .describe("Threads to compute with; absent = one a core."),
-  memory: size.exactOptional()
-    .describe("What models and caches may take, such as 4GiB; absent = what the machine has."),
+    .describe("Threads that a CPU computes with; absent = one a core."),
+  memory: size.exactOptional().describe(
+    "What models and caches may take; absent = what the machine has, or 4GiB of a GPU.",
+  ),
+  provider: z.enum(["deno", "dawn"]).exactOptional()
+    .describe("Where a GPU's WebGPU comes from: deno itself, or the package webgpu."),
 });
 
 const node = z.string().regex(nodePattern, {
@@ -116,7 +120,7 @@ const fields = z.strictObject({
   $schema: z.string().exactOptional(),
   families: z.array(family).max(64).default([])
     .describe("What is served; none = the bundled family zoo."),
-  devices: z.array(device).min(1).max(64).prefault([{ name: "cpu" }])
+  devices: z.array(device).min(1).max(64).prefault([{ name: "auto", kind: "auto" }])
     .describe("What the models run on."),
   limits: limits.prefault({}).describe("What requests may take."),
   listen: listen.prefault({}).describe("Where the server listens."),
@@ -131,6 +135,7 @@ export const configSchema = fields.superRefine((config, context) => {
   const refuse = (path: (string | number)[], message: string) =>
     context.addIssue({ code: "custom", path, message });
   unique(config.devices, ["devices"], refuse);
+  checkGpus(config.devices, refuse);
   unique(config.families, ["families"], refuse);
   config.families.forEach((family, f) => {
     unique(family.levels, ["families", f, "levels"], refuse);
@@ -138,6 +143,16 @@ export const configSchema = fields.superRefine((config, context) => {
 });
 
 type Refuse = (path: (string | number)[], message: string) => void;
+
+/** One process has one GPU: a fault of WebGPU may end it. */
+function checkGpus(devices: readonly { readonly kind: string }[], refuse: Refuse): void {
+  const first = devices.findIndex(({ kind }) => kind === "gpu" || kind === "auto");
+  devices.forEach(({ kind }, index) => {
+    const path = ["devices", index, "kind"];
+    if (kind === "auto" && devices.length > 1) refuse(path, "must stand alone if it is auto");
+    if (kind === "gpu" && index > first) refuse(path, "must be gpu only once in a process");
+  });
+}
 
 function unique(
   items: readonly { readonly name: string }[],

@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { ConfigError } from "./errors.ts";
 import { nodePattern } from "./schema.ts";
 import { parseSize } from "./size.ts";
-import type { ClusterConfig, LogLevel } from "./types.ts";
+import type { ClusterConfig, DeviceConfig, LogLevel } from "./types.ts";
 
 /** What `deno task serve` was told; what is absent is left to the configuration and its defaults. */
 export interface ServeOptions {
@@ -21,6 +21,10 @@ export interface ServeOptions {
   readonly host?: string;
   /** 0 = any free port. */
   readonly port?: number;
+  /** What to compute with. */
+  readonly device?: Exclude<DeviceConfig["kind"], "reference">;
+  /** Bytes that models and caches may take of a GPU. */
+  readonly gpuMemory?: number;
   /** Threads of each device. */
   readonly threads?: number;
   /** Path of a file of API keys. */
@@ -48,6 +52,8 @@ const options = {
   calibration: { type: "string" },
   host: { type: "string" },
   port: { type: "string" },
+  device: { type: "string" },
+  "gpu-memory": { type: "string" },
   threads: { type: "string" },
   keys: { type: "string" },
   context: { type: "string" },
@@ -63,6 +69,8 @@ const options = {
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "v" },
 } as const;
+
+const devices: readonly string[] = ["auto", "cpu", "gpu"];
 
 const logLevels: readonly string[] = ["debug", "info", "warn", "error", "silent"];
 
@@ -86,6 +94,10 @@ Where
   --keys FILE       API keys, one a line; or TANDEM_API_KEYS=key,key
 
 With what
+  --device D        auto, cpu or gpu (auto: a real GPU, and the CPU for what it
+                    has no room for; without a GPU, or with one that is only
+                    software, the CPU alone)
+  --gpu-memory SIZE What models and caches may take of the GPU (4GiB)
   --threads N       Threads to compute with (one a core)
   --context N       Most tokens of one sequence (what the model was trained for)
   --kv-cache SIZE   Key-value cache of one replica, such as 512MiB
@@ -167,12 +179,17 @@ function serveOptions(values: Readonly<Record<string, unknown>>): ServeOptions {
     ...given("calibration", text("calibration")),
     ...given("host", text("host")),
     ...given("port", whole("--port", text("port"), 0, 65_535)),
+    ...given("device", oneOf("--device", text("device"), devices) as ServeOptions["device"]),
+    ...given("gpuMemory", bytes("--gpu-memory", text("gpu-memory"))),
     ...given("threads", whole("--threads", text("threads"), 1, 1024)),
     ...given("keys", text("keys")),
     ...given("context", whole("--context", text("context"), 1, Number.MAX_SAFE_INTEGER)),
     ...given("kvCache", bytes("--kv-cache", text("kv-cache"))),
     ...given("cluster", cluster(text, values["nats"] as string[] | undefined)),
-    ...given("logLevel", level(text("log-level"))),
+    ...given(
+      "logLevel",
+      oneOf("--log-level", text("log-level"), logLevels) as LogLevel | undefined,
+    ),
   };
 }
 
@@ -227,9 +244,9 @@ function bytes(option: string, text: string | undefined): number | undefined {
   throw usage(`Cannot use ${option}, it must be a size such as 4GiB or 512MB: ${text}`);
 }
 
-function level(text: string | undefined): LogLevel | undefined {
-  if (text === undefined || logLevels.includes(text)) return text as LogLevel | undefined;
-  throw usage(`Cannot use --log-level, it must be one of ${logLevels.join(", ")}: ${text}`);
+function oneOf(option: string, text: string | undefined, words: readonly string[]) {
+  if (text === undefined || words.includes(text)) return text;
+  throw usage(`Cannot use ${option}, it must be one of ${words.join(", ")}: ${text}`);
 }
 
 function nearest(word: string, candidates: readonly string[]): string | null {

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
+import { ConfigError } from "./errors.ts";
 import { configFromModels, loadConfig } from "./load.ts";
 import type { ServeOptions } from "./serve_arguments.ts";
-import type { Config } from "./types.ts";
+import type { Config, DeviceConfig } from "./types.ts";
 
 /** The family that is served when none is named. */
 export interface BundledFamily {
@@ -22,10 +23,10 @@ export async function resolveServeConfig(
   bundled: BundledFamily,
 ): Promise<Config> {
   const base = await baseConfig(options, bundled);
-  const { threads, context, kvCache, host, port, keys, logLevel, cluster } = options;
+  const { context, kvCache, host, port, keys, logLevel, cluster } = options;
   return {
     ...base,
-    devices: base.devices.map((device) => ({ ...device, ...given({ threads }) })),
+    devices: devicesOf(base, options),
     families: base.families.map((family) => ({
       ...family,
       levels: family.levels.map((level) => ({ ...level, ...given({ context, kvCache }) })),
@@ -34,6 +35,19 @@ export async function resolveServeConfig(
     ...given({ keys: keys === undefined ? undefined : resolve(keys), logLevel }),
     ...given({ cluster: cluster ?? base.cluster }),
   };
+}
+
+function devicesOf(base: Config, options: ServeOptions): DeviceConfig[] {
+  const { device: kind, gpuMemory, threads } = options;
+  const devices = kind ? [{ name: kind, kind }] : base.devices;
+  const isGpu = ({ kind }: DeviceConfig) => kind === "gpu" || kind === "auto";
+  if (gpuMemory !== undefined && !devices.some(isGpu)) {
+    throw new ConfigError("Usage", `Cannot use --gpu-memory without a GPU: ${gpuMemory}`);
+  }
+  return devices.map((device) => ({
+    ...device,
+    ...given({ threads, memory: isGpu(device) ? gpuMemory : undefined }),
+  }));
 }
 
 async function baseConfig(options: ServeOptions, bundled: BundledFamily): Promise<Config> {

@@ -2,12 +2,17 @@
 export interface DeviceConfig {
   /** Levels refer to it by this name. */
   readonly name: string;
-  /** `cpu`: WebAssembly threads; `reference`: the plain and slow implementation, for checking. */
-  readonly kind: "cpu" | "reference";
-  /** Absent = as many as the machine has cores. */
+  /**
+   * `cpu`: WebAssembly threads; `gpu`: WebGPU; `reference`: the plain and slow implementation, for checking; `auto`:
+   * a real GPU named `gpu` and the CPU named `cpu`, or the CPU alone.
+   */
+  readonly kind: "auto" | "cpu" | "gpu" | "reference";
+  /** Threads of a CPU; absent = as many as the machine has cores. */
   readonly threads?: number;
-  /** Bytes that models and their caches may take; absent = what the machine has. */
+  /** Bytes that models and their caches may take, of `auto` on the GPU; absent = what the machine has, 4 GiB of a GPU. */
   readonly memory?: number;
+  /** Where the WebGPU of a `gpu` comes from; absent = `deno`. */
+  readonly provider?: "deno" | "dawn";
 }
 
 /** One partition of each copy of a level, as asked for. */

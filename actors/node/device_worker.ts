@@ -1,8 +1,8 @@
 /**
  * The Worker of one compute device: hosts the partitions, expert shards and replicas placed there. Started
- * with the query `?kind=cpu&threads=2&name=cpu`.
+ * with a query such as `?kind=cpu&threads=2` or `?kind=gpu&provider=deno&memory=4294967296`.
  */
-import { type DeviceKind, openDevice } from "../../kernels/mod.ts";
+import { type DeviceKind, type GpuProvider, openDevice } from "../../kernels/mod.ts";
 import { serveThread } from "../../runtime/mod.ts";
 import { defineExpertShard } from "../experts/mod.ts";
 import { tracing } from "../tracing.ts";
@@ -11,7 +11,15 @@ import { defineMeter } from "./meter.ts";
 
 const query = new URL(import.meta.url).searchParams;
 const kind = (query.get("kind") ?? "cpu") as DeviceKind;
-const device = await openDevice(kind, Number(query.get("threads") ?? 1));
+const device = await openDevice(kind, Number(query.get("threads") ?? 1), {
+  provider: (query.get("provider") ?? "deno") as GpuProvider,
+  ...(query.has("memory") && { maxBytes: Number(query.get("memory")) }),
+});
+
+// Nothing here can go on without it: the error ends this Worker, and the node begins another.
+device.loss?.then((why) => {
+  throw new Error(`Lost the ${kind}: ${why}`);
+});
 
 serveThread({
   ...await tracing(),

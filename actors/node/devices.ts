@@ -1,55 +1,78 @@
-import { availableParallelism } from "node:os";
-import type { System, Thread } from "../../runtime/mod.ts";
-import type { DeviceConfig } from "../config/mod.ts";
+import type { System } from "../../runtime/mod.ts";
+import { ConfigError, type DeviceConfig } from "../config/mod.ts";
 import type { DeviceFacts } from "../node_protocol.ts";
-import type { MeterProtocol } from "./meter.ts";
+import { chooseDevices } from "./choose_devices.ts";
+import { KeptDevice } from "./kept_device.ts";
 
-/** A compute device of this node: its Worker, attached to the system under the device's name. */
-export interface DeviceWorker {
-  readonly config: DeviceConfig;
-  readonly thread: Thread;
-  close(): void;
+/** How a node's devices are started. */
+export interface DevicesOptions {
+  readonly system: System;
+  /** Whether other nodes compute, too: then their speeds are compared. */
+  readonly together: boolean;
+  /** The module that their Workers run; the node's own by default. */
+  readonly module?: URL;
+  /** Called after each change of {@link Devices.facts}. */
+  readonly changed: () => void;
+  /** Told, in a line, what was chosen. */
+  readonly progress: (line: string) => void;
 }
 
-/** What a device that was not measured counts as: all the same. */
-const UNKNOWN_SPEED = 1e9;
+/** The compute devices of a node. */
+export class Devices {
+  readonly #devices: readonly KeptDevice[];
 
-/** Threads that a device computes with when its configuration does not say. */
-export function defaultThreads(): number {
-  return availableParallelism();
-}
-
-/** Starts the Worker of a device. */
-export function startDevice(system: System, config: DeviceConfig): DeviceWorker {
-  const url = new URL("./device_worker.ts", import.meta.url);
-  url.searchParams.set("kind", config.kind);
-  url.searchParams.set("threads", String(config.threads ?? defaultThreads()));
-  const worker = new Worker(url, { type: "module", name: config.name });
-  return {
-    config,
-    thread: system.attachThread(config.name, worker),
-    close: () => worker.terminate(),
-  };
-}
-
-/** What a node announces of its devices; their speed is measured where it matters, one after another. */
-export async function describeDevices(
-  system: System,
-  devices: readonly DeviceWorker[],
-  measured: boolean,
-): Promise<DeviceFacts[]> {
-  const machine = Deno.systemMemoryInfo().available;
-  const facts: DeviceFacts[] = [];
-  for (const { config: { name, kind, memory } } of devices) {
-    const speed = measured ? await measure(system, name) : UNKNOWN_SPEED;
-    facts.push({ name, kind, memory: Math.min(memory ?? machine, machine), speed });
+  private constructor(devices: readonly KeptDevice[]) {
+    this.#devices = devices;
   }
-  return facts;
-}
 
-async function measure(system: System, device: string): Promise<number> {
-  const meter = await system.spawnOn<MeterProtocol>(device, "meter", undefined);
-  const speed = await meter.ask("measure");
-  await system.stop(meter);
-  return speed;
+  /** Starts them, one after another, since some are measured. Throws `ConfigError` when one cannot be started. */
+  static async start(
+    configs: readonly DeviceConfig[],
+    { together, progress, ...options }: DevicesOptions,
+  ): Promise<Devices> {
+    const { devices, why } = await chooseDevices(configs);
+    if (why) progress(why);
+    const measured = together || devices.length > 1;
+    const kept: KeptDevice[] = [];
+    for (const config of devices) {
+      const device = new KeptDevice(config, { ...options, measured });
+      kept.push(device);
+      await device.ready.catch(({ message }: Error) => {
+        for (const device of kept) device.close();
+        throw new ConfigError("Usage", `Cannot start device ${config.name}: ${message}`);
+      });
+    }
+    return new Devices(kept);
+  }
+
+  /** What is announced of them. */
+  get facts(): DeviceFacts[] {
+    return this.#devices.flatMap(({ facts }) => facts ?? []);
+  }
+
+  /** What people should know, a line each. */
+  get warnings(): string[] {
+    return this.#devices.flatMap(({ name, description }) =>
+      description?.software
+        ? [`Device ${name} is a GPU in software, slower than the CPU: ${description.description}`]
+        : []
+    );
+  }
+
+  /** Waits for the Worker of a device, and answers the most bytes that one partition on it may allocate. */
+  async ready(name: string): Promise<number> {
+    const device = this.#devices.find((candidate) => candidate.name === name);
+    await device?.ready;
+    return device?.maxBytes ?? 0;
+  }
+
+  /** Begins no more Workers: the node stops. */
+  retire(): void {
+    for (const device of this.#devices) device.retire();
+  }
+
+  /** Ends their Workers. */
+  close(): void {
+    for (const device of this.#devices) device.close();
+  }
 }

@@ -1,9 +1,14 @@
 /** Measures how fast a device is, for planners that divide layers among devices. */
-import type { Backend, Device, Tensor } from "../../kernels/mod.ts";
+import type { Backend, Device, GpuInfo, Tensor } from "../../kernels/mod.ts";
 import { type AnyActorDefinition, defineActor } from "../../runtime/mod.ts";
+
+/** What a GPU says of itself. */
+export type DeviceDescription = Pick<GpuInfo, "description" | "software">;
 
 /** A device's meter. */
 export interface MeterProtocol {
+  /** What a GPU says of itself; `null` for others. */
+  describe(): DeviceDescription | null;
   /** Bytes of weights that the device multiplies a vector with in a second. */
   measure(): number;
 }
@@ -23,6 +28,7 @@ export function defineMeter(device: Device): AnyActorDefinition {
     kind: "meter",
     start: () => null,
     receive: {
+      describe: () => device.gpu ?? null,
       async measure(_, _message, { clock }) {
         const bytes = MATRICES * SIDE * SIDE * 4;
         const backend = await device.createBackend(2 * bytes);

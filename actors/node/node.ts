@@ -17,7 +17,7 @@ import { layOut, LayoutError } from "../planner/mod.ts";
 import type { RouterProtocol } from "../protocol.ts";
 import type { LevelModel } from "../router/mod.ts";
 import { bringFamilies } from "./bring_families.ts";
-import { describeDevices, type DeviceWorker, startDevice } from "./devices.ts";
+import { Devices } from "./devices.ts";
 import { Participant } from "./participant.ts";
 import { Shelf } from "./shelf.ts";
 
@@ -42,6 +42,8 @@ export interface NodeOptions {
   readonly version?: string;
   /** Measures requests across nodes; none by default. */
   readonly tracer?: Tracer;
+  /** The module that the Workers of its devices run; its own by default. */
+  readonly deviceModule?: URL;
 }
 
 /** A running node. */
@@ -74,7 +76,7 @@ export interface TandemNode {
  * then.
  */
 export async function startNode(config: Config, options: NodeOptions = {}): Promise<TandemNode> {
-  const { log, node = "local", transport, store, progress } = options;
+  const { log, node = "local", transport, store, progress = () => {}, deviceModule } = options;
   const shelf = new Shelf();
   const since = systemClock().now();
   const brought = await bringFamilies(config, shelf, { since, q: options.q ?? 0 });
@@ -85,22 +87,32 @@ export async function startNode(config: Config, options: NodeOptions = {}): Prom
     ...(store && { store }),
     ...(options.tracer && { tracer: options.tracer }),
   });
-  const workers = config.devices.map((device) => startDevice(system, device));
   let participant: Participant | undefined;
+  let devices: Devices | undefined;
   const close = async () => {
     await participant?.leave();
-    await shutdown(system, workers);
+    devices?.retire();
+    await system.shutdown();
+    devices?.close();
   };
   try {
-    const isMeasured = transport !== undefined || workers.length > 1;
-    const devices = await describeDevices(system, workers, isMeasured);
+    devices = await Devices.start(config.devices, {
+      system,
+      together: transport !== undefined,
+      progress,
+      changed: () => participant?.announce(),
+      ...(deviceModule && { module: deviceModule }),
+    });
     const joined = participant = new Participant({ ...options, system, shelf, devices });
-    if (!transport) { for (const line of loading(brought.families, shelf)) progress?.(line); }
+    if (!transport) { for (const line of loading(brought.families, shelf)) progress(line); }
     await joined.join(brought.families);
-    if (!transport) await runAll(joined);
+    if (!transport) {
+      await runAll(joined);
+      for (const line of placed(joined.status())) progress(line);
+    }
     return {
       system,
-      warnings: brought.warnings,
+      warnings: [...devices.warnings, ...brought.warnings],
       get routers() {
         return joined.routers;
       },
@@ -126,6 +138,18 @@ async function runAll(participant: Participant): Promise<void> {
   if (problems.length > 0) throw new LayoutError(problems[0]!);
 }
 
+/** Which devices the replicas lie on, where there is more than one. */
+function placed({ nodes }: ClusterStatus): string[] {
+  if (nodes.flatMap(({ devices }) => devices).length === 1) return [];
+  const placements = nodes.flatMap(({ parts }) => parts).flatMap(({ placement }) =>
+    placement ?? []
+  );
+  return placements.map(({ family, level, partitions }) => {
+    const shares = partitions.map(({ device, layers }) => `${layers.count} layers on ${device}`);
+    return `Running ${family}/${level}: ${shares.join(", ")}`;
+  });
+}
+
 function loading(families: readonly FamilyFacts[], shelf: Shelf): string[] {
   return families.flatMap(({ name, levels }) =>
     levels.map(({ config, model }) => {
@@ -133,9 +157,4 @@ function loading(families: readonly FamilyFacts[], shelf: Shelf): string[] {
       return `Loading ${name}/${config.name}: ${(bytes / 1e6).toFixed(0)} MB`;
     })
   );
-}
-
-async function shutdown(system: System, workers: readonly DeviceWorker[]): Promise<void> {
-  await system.shutdown();
-  for (const worker of workers) worker.close();
 }

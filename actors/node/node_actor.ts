@@ -8,15 +8,12 @@ import {
 import { checkHostOrder, checkUnhostOrder } from "../checks/mod.ts";
 import type { ClusterStatus, HostedPart, HostOrder, NodeProtocol } from "../node_protocol.ts";
 import type { Hosting } from "./hosting.ts";
-import type { Shelf } from "./shelf.ts";
-import { spawnPart } from "./spawn_part.ts";
+import { type PartSources, spawnPart } from "./spawn_part.ts";
 
 /** What a node's actor works on. */
-export interface NodeArgs {
+export interface NodeArgs extends PartSources {
   /** What it hosts. */
   readonly hosting: Hosting;
-  /** The models whose files it has. */
-  readonly shelf: Shelf;
   /** What it knows of the cluster. */
   readonly status: () => ClusterStatus;
 }
@@ -54,7 +51,7 @@ export const Node: ActorDefinition<NodeProtocol, NodeArgs, NodeArgs> = defineAct
 });
 
 async function host(
-  { hosting, shelf }: NodeArgs,
+  { hosting, ...sources }: NodeArgs,
   order: HostOrder,
   context: Context<NodeProtocol>,
 ): Promise<HostedPart> {
@@ -63,7 +60,7 @@ async function host(
   if (hosting.draining) {
     throw new ActorError("Denied", `Cannot host on a node that is draining: ${placement.id}`);
   }
-  const ref = await spawnPart(context.system, shelf, order);
+  const ref = await spawnPart(context.system, sources, order);
   const { address } = ref;
   if (epoch < hosting.fence.epoch) {
     await context.system.stop(ref);

@@ -16,7 +16,6 @@ import { deskKind, type DeskProtocol } from "../desk_protocol.ts";
 import { memberDesks, memberRouters, type RouterDirectory } from "../edge/mod.ts";
 import {
   type ClusterStatus,
-  type DeviceFacts,
   type FamilyFacts,
   mayLead,
   nodeAddress,
@@ -37,6 +36,7 @@ import type { RouterProtocol } from "../protocol.ts";
 import type { LevelModel } from "../router/mod.ts";
 import { protocolRange, version } from "../version.ts";
 import { Desk } from "./desk.ts";
+import type { Devices } from "./devices.ts";
 import { FamilyBook } from "./family_book.ts";
 import { Hosting } from "./hosting.ts";
 import { Node } from "./node_actor.ts";
@@ -51,7 +51,7 @@ export interface ParticipantOptions {
   /** The models whose files the node has. */
   readonly shelf: Shelf;
   /** What it computes with. */
-  readonly devices: readonly DeviceFacts[];
+  readonly devices: Devices;
   /** The way to the others; absent = the node is alone. */
   readonly transport?: Transport;
   /** The build that it announces. */
@@ -129,9 +129,9 @@ export class Participant {
 
   /** Takes part, with the families that the node brings. Throws `Denied` when all others refuse it. */
   async join(families: readonly FamilyFacts[]): Promise<void> {
-    const { system, shelf, transport } = this.#options;
+    const { system, shelf, devices, transport } = this.#options;
     this.#book.learn(families);
-    const args = { hosting: this.#hosting, shelf, status: () => this.status() };
+    const args = { hosting: this.#hosting, shelf, devices, status: () => this.status() };
     system.spawn(Node, args, { id: nodeId });
     if (mayLead(system.node)) system.spawn(Desk, args, { id: deskKind });
     if (transport) await sleep(system.clock, HELLO_MS);
@@ -160,6 +160,11 @@ export class Participant {
       `${system.node}/main/${plannerKind}/${plannerKind}`,
     );
     return await planner.ask("settle", undefined, { deadlineMs: FIRST_PLAN_MS });
+  }
+
+  /** Tells the others at once what has changed about the node. */
+  announce(): void {
+    this.#membership.announce();
   }
 
   /** The cluster as this node sees it. */
@@ -236,7 +241,7 @@ export class Participant {
   }
 
   #facts(): NodeFacts {
-    const { devices, shelf } = this.#options;
+    const { devices: { facts: devices }, shelf } = this.#options;
     const { parts, revision, draining } = this.#hosting;
     const models = shelf.all.map(({ facts }) => facts);
     return { devices, models, families: this.#book.all, parts, revision, draining };

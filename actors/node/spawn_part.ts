@@ -3,17 +3,26 @@ import type { ExpertHolding } from "../../kernels/mod.ts";
 import { type ActorRef, reject, type System } from "../../runtime/mod.ts";
 import type { ExpertHolder, ExpertShardArgs } from "../experts/mod.ts";
 import type { HostOrder, ReplicaPlacement } from "../node_protocol.ts";
-import { partId, PARTITION_BYTES, partsOf } from "../planner/mod.ts";
+import { partId, partsOf } from "../planner/mod.ts";
 import { type PartitionArgs, type ReplicaArgs, stepCapacity } from "../replica/mod.ts";
+import type { Devices } from "./devices.ts";
 import type { Shelf, ShelvedModel } from "./shelf.ts";
 
 /** How long loading a part may take. */
 const LOAD_DEADLINE_MS = 30 * 60_000;
 
-/** Starts a part, and answers once it runs. Rejects with `ActorError`. */
+/** What parts are made from. */
+export interface PartSources {
+  /** The models whose files the node has. */
+  readonly shelf: Shelf;
+  /** What it computes with. */
+  readonly devices: Devices;
+}
+
+/** Starts a part, once its device is there, and answers once it runs. Rejects with `ActorError`. */
 export async function spawnPart(
   system: System,
-  shelf: Shelf,
+  { shelf, devices }: PartSources,
   order: HostOrder,
 ): Promise<ActorRef<unknown>> {
   const { placement, part } = order;
@@ -25,20 +34,21 @@ export async function spawnPart(
   if (named?.place.node !== system.node) {
     return reject(`Cannot host on ${system.node} what belongs elsewhere: ${named?.address}`);
   }
-  return await system.spawnOn(named.place.device, part.kind, argsOf(order, model), {
+  const maxBytes = await devices.ready(named.place.device);
+  return await system.spawnOn(named.place.device, part.kind, argsOf(order, model, maxBytes), {
     id: partId(placement, part),
     deadlineMs: LOAD_DEADLINE_MS,
   });
 }
 
-function argsOf(order: HostOrder, model: ShelvedModel) {
+function argsOf(order: HostOrder, model: ShelvedModel, maxBytes: number) {
   switch (order.part.kind) {
     case "replica":
       return replicaArgs(order, model);
     case "partition":
-      return partitionArgs(order, model);
+      return { ...partitionArgs(order, model), maxBytes };
     case "experts":
-      return shardArgs(order, model);
+      return { ...shardArgs(order, model), maxBytes };
   }
 }
 
@@ -46,7 +56,10 @@ function replicaArgs({ placement, on }: HostOrder, { spec }: ShelvedModel): Repl
   return { partitions: on, limits: placement.limits, vocab: spec.vocab };
 }
 
-function partitionArgs({ placement, part, on }: HostOrder, model: ShelvedModel): PartitionArgs {
+function partitionArgs(
+  { placement, part, on }: HostOrder,
+  model: ShelvedModel,
+): Omit<PartitionArgs, "maxBytes"> {
   const { limits, partitions, shards } = placement;
   const holders = on.map((address, index): ExpertHolder => ({
     address,
@@ -59,17 +72,18 @@ function partitionArgs({ placement, part, on }: HostOrder, model: ShelvedModel):
     pages: limits.pages,
     pageSize: limits.pageSize,
     kvDtype: "f32",
-    maxBytes: PARTITION_BYTES,
     ...(shards.length > 0 && { localExperts: { first: 0, count: 0 }, expertShards: holders }),
   };
 }
 
-function shardArgs({ placement, part }: HostOrder, model: ShelvedModel): ExpertShardArgs {
+function shardArgs(
+  { placement, part }: HostOrder,
+  model: ShelvedModel,
+): Omit<ExpertShardArgs, "maxBytes"> {
   return {
     model: model.path,
     holds: holdings(placement, model, part.index),
     tokens: placement.limits.tokens,
-    maxBytes: PARTITION_BYTES,
   };
 }
 

@@ -135,9 +135,10 @@ export function factsOf({ facts }: Member): NodeFacts | null {
   return parseNodeFacts(facts);
 }
 
-function digestOf({ revision, draining, models, families }: NodeFacts): string {
+function digestOf({ revision, draining, devices, models, families }: NodeFacts): string {
+  const computes = devices.map(({ name, kind }) => [name, kind]);
   const known = families.map(({ name, since }) => [name, since]);
-  return JSON.stringify([revision, draining, models.length, known]);
+  return JSON.stringify([revision, draining, computes, models.length, known]);
 }
 
 /** The nodes that a replica lies on. */

@@ -36,7 +36,7 @@ export interface Layout {
   readonly limits: ReplicaLimits;
   /** Partitions that a replica is to be spread over, if there are so many devices. */
   readonly partitions: number;
-  /** The most layers that one partition can hold. */
+  /** The most layers that one partition in a WebAssembly memory can hold; 0 = not even one. */
   readonly partitionLayers: number;
   /** Device memory of one layer with its share of the cache, in bytes; without experts that are in shards. */
   readonly layerBytes: number;
@@ -81,8 +81,7 @@ function mostLayers(weightBytes: number, { layers }: ModelFacts): number {
 }
 
 function checkPartitions(level: LevelConfig, model: ModelFacts): void {
-  const perPartition = mostLayers(weightsInPartitions(level, model), model);
-  const count = Math.max(partitionCount(level), Math.ceil(model.layers / perPartition));
+  const count = partitionCount(level);
   if (count > model.layers) {
     throw new LayoutError(
       `Cannot cut ${level.name} of ${model.layers} layers into partitions: ${count}`,

@@ -82,40 +82,57 @@ function placePartitions(
   const fewest = Math.min(layout.partitions, preferred.length);
   const more = Array.from({ length: preferred.length - fewest + 1 }, (_, i) => fewest + i);
   const fewer = Array.from({ length: Math.max(0, fewest - 1) }, (_, i) => fewest - 1 - i);
-  for (const count of [...more, ...fewer]) {
-    const placed = placeOver(demand, preferred, count);
-    if (placed) return placed;
+  for (const leavesGpus of [false, true]) {
+    for (const count of [...more, ...fewer]) {
+      const placed = placeOver(demand, preferred, { count, leavesGpus });
+      if (placed) return placed;
+    }
   }
   return null;
 }
 
 /**
  * Divides the layers over the first `count` neighbours among the preferred devices that have room together, in
- * proportion to their speed, since a pipeline is as slow as its slowest stage.
+ * proportion to their speed, since a pipeline is as slow as its slowest stage. Unless it `leavesGpus`, a faster GPU
+ * of the same node takes the layers that it has room for.
  */
 function placeOver(
   { layers, layout }: Demand,
   preferred: readonly Site[],
-  count: number,
+  { count, leavesGpus }: { readonly count: number; readonly leavesGpus: boolean },
 ): PartitionPlacement[] | null {
-  const roomy = preferred.filter(({ free }) => free >= layout.layerBytes);
+  const roomy = preferred.filter((site) => layersFor(site, layout) > 0);
   for (let first = 0; first + count <= roomy.length; first++) {
     const chosen = roomy.slice(first, first + count);
-    const shares = chosen.map(({ speed, free }) => ({
-      weight: speed,
-      most: Math.min(layers, Math.floor(free / layout.layerBytes)),
+    const isLeft = ({ kind, node }: Site) =>
+      kind === "gpu" && chosen.some((site) => site.node === node);
+    if (!leavesGpus && roomy.slice(0, first).some(isLeft)) continue;
+    const shares = chosen.map((site) => ({
+      weight: site.speed,
+      most: Math.min(layers, layersFor(site, layout)),
     }));
     const counts = apportion(layers, shares);
     if (!counts) continue;
-    const cuts = cut(counts, layout);
+    const cuts = cut(counts, chosen, layout);
     return inOrder(chosen.flatMap((site, i) => cuts[i]!.map((size) => [site, size] as const)));
   }
   return null;
 }
 
+/** Layers that a device has room for: none if a single one is too large for a WebAssembly memory. */
+function layersFor(site: Site, layout: Layout): number {
+  return mostLayers(site, layout) === 0 ? 0 : Math.floor(site.free / layout.layerBytes);
+}
+
+/** The most layers of one partition: a GPU has no bound but its room. */
+function mostLayers({ kind }: Site, { partitionLayers }: Layout): number {
+  return kind === "gpu" ? Infinity : partitionLayers;
+}
+
 /** Cuts each device's layers as finely as they must be and as was asked for, the largest first. */
-function cut(counts: readonly number[], { partitions, partitionLayers }: Layout): number[][] {
-  const pieces = counts.map((count) => Math.ceil(count / partitionLayers));
+function cut(counts: readonly number[], sites: readonly Site[], layout: Layout): number[][] {
+  const { partitions } = layout;
+  const pieces = counts.map((count, i) => Math.ceil(count / mostLayers(sites[i]!, layout)) || 1);
   const total = pieces.reduce((sum, number) => sum + number, 0);
   for (let left = partitions - total; left > 0; left--) {
     const sizes = counts.map((count, i) => pieces[i]! < count ? count / pieces[i]! : 0);

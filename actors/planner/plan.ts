@@ -40,7 +40,7 @@ export interface PlanInput {
 /**
  * The smallest change that gives every level its replicas: what runs where it may stays; what lies on a node
  * that is draining, or not as it was asked for, moves if there is room to bring it up anew first. Levels get
- * their first replica before any gets its second. Without a number, a level gets one replica for each node that
+ * their first replica before any gets its second, the largest first, so that it has the best devices. Without a number, a level gets one replica for each node that
  * can hold one by itself, at least one.
  */
 export function makePlan(input: PlanInput): Plan {
@@ -67,7 +67,8 @@ class Planning {
     for (const [demand, replicas] of open) {
       for (const replica of [...replicas]) this.#improve(demand, replica, replicas);
     }
-    this.#fill(new Set(open.map(([demand]) => demand)));
+    const demands = open.map(([demand]) => demand);
+    this.#fill(new Set(demands.sort((a, b) => b.layout.bytes - a.layout.bytes)));
     return { drop: this.#drop, add: this.#add, problems: this.#problems };
   }
 
@@ -145,6 +146,10 @@ class Planning {
     const eligible = eligibleSites(demand, this.#sites);
     if (eligible.length === 0) {
       return `Cannot place ${what}, no device that may hold it has its files: ${level.model}`;
+    }
+    if (layout.partitionLayers === 0 && eligible.every(({ kind }) => kind !== "gpu")) {
+      const bytes = Math.ceil(layout.layerBytes / 1e6);
+      return `Cannot place ${what} without a GPU, a layer is too large for WebAssembly: ${bytes} MB`;
     }
     const [need, have] = [layout.bytes, eligible.reduce((sum, { free }) => sum + free, 0)]
       .map((bytes) => `${Math.ceil(bytes / 1e6)} MB`);

@@ -4,6 +4,8 @@ import type { DeviceFacts, NodeFacts, Place } from "../node_protocol.ts";
 export interface Site extends Place {
   /** Bytes that are not taken yet. */
   readonly free: number;
+  /** What computes, such as `cpu` or `gpu`. */
+  readonly kind: string;
   /** Bytes of weights that it works through in a second. */
   readonly speed: number;
   /** Content hashes of the models whose files its node has. */
@@ -58,6 +60,6 @@ export function keyOf({ node, device }: Place): string {
 }
 
 function siteOf(node: string, device: DeviceFacts, models: ReadonlySet<string>): Site {
-  const { name, memory, speed } = device;
-  return { node, device: name, free: memory, speed, models };
+  const { name, kind, memory, speed } = device;
+  return { node, device: name, kind, free: memory, speed, models };
 }

@@ -31,6 +31,7 @@ export async function openTandem(path: string, threads: number): Promise<TandemE
     capacity,
     pages: limits.pages,
     pageSize: limits.pageSize,
+    kvDtype: "f16",
   });
   model.close();
   return new Engine(partition, () => {

@@ -9,7 +9,6 @@ import type {
   Tensor,
   TensorSpec,
 } from "../backend.ts";
-import { isQuantised } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 import { checkCounts, checkRange, checkValues, own } from "../handle_checks.ts";
 import { Control, Fault, Op, OP_BYTES, Stored, Weight, WEIGHT_BYTES, Word } from "./opcodes.ts";
@@ -82,6 +81,7 @@ class WasmBackend implements Backend, Arena {
     this.#threads = threads;
     this.#slot = slot;
     this.#kernels = kernels;
+    heap.words()[Control.Threads / 4] = threads.count;
     this.#sealing = heap.allocate(3 * OP_BYTES, "the sealing program");
     this.threadScratch(MIN_THREAD_SCRATCH);
   }
@@ -226,7 +226,7 @@ class WasmBackend implements Backend, Arena {
       throw new KernelError("InvalidShape", `Cannot use as a weight: ${tensor.label}`);
     }
     const { matrices, n, k } = tensor.matrix;
-    this.threadScratch(32 * k + TILE_SINK);
+    this.threadScratch(128 * k + TILE_SINK);
     tensor.descriptor = this.#heap.allocate(WEIGHT_BYTES, tensor.label);
     const words = this.#heap.words();
     const set = (field: Weight, value: number) => words[tensor.descriptor / 4 + field] = value;
@@ -242,11 +242,10 @@ class WasmBackend implements Backend, Arena {
   #pack(tensor: WasmTensor): void {
     if (tensor.state === "packed") return;
     tensor.state = "packed";
-    const opcode = isQuantised(tensor.dtype) ? Op.QuantSeal : Op.Seal;
-    const passes = isQuantised(tensor.dtype) ? [0] : [0, 1, 2];
+    const passes = [0, 1, 2];
     passes.forEach((Flags, i) =>
       this.#writeStep(this.#sealing + i * OP_BYTES, {
-        opcode,
+        opcode: Op.Seal,
         words: { Weight: tensor.descriptor, Flags },
       })
     );

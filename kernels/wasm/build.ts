@@ -1,7 +1,6 @@
 /** Compiles the AssemblyScript kernels: once with relaxed SIMD, once without for machines that lack it. */
 import asc from "assemblyscript/asc";
-import { quantTileSource } from "./quant_tile_source.ts";
-import { tileSource } from "./tile_source.ts";
+import { tileSource } from "./tiles/mod.ts";
 
 /** The compiled files by their names in this folder. */
 export async function compileKernels(): Promise<Map<string, Uint8Array>> {
@@ -23,7 +22,8 @@ async function compile(features: readonly string[]): Promise<Uint8Array> {
       ...features.flatMap((f) => ["--enable", f]),
     ],
     {
-      readFile: (name: string) => generated[name]?.() ?? readSource(new URL(name, folder)),
+      readFile: (name: string) =>
+        name === "tiles.ts" ? tileSource() : readSource(new URL(name, folder)),
       writeFile: (_name: string, contents: Uint8Array | string) => {
         if (typeof contents !== "string") output = contents;
       },
@@ -34,13 +34,9 @@ async function compile(features: readonly string[]): Promise<Uint8Array> {
   return output;
 }
 
-const generated: Readonly<Record<string, () => string>> = {
-  "tiles.ts": tileSource,
-  "quant_tiles.ts": quantTileSource,
-};
-
+/** From -O2 on, instructions of tiles are nested by accumulator, and need more registers than there are. */
 const options = [
-  "-O3",
+  "-O1",
   "--noAssert",
   "--runtime",
   "stub",

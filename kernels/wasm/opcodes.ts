@@ -24,13 +24,6 @@ export enum Op {
   Segment,
   Draw,
   Seal,
-  QuantPack,
-  QuantMatmul,
-  QuantEmbed,
-  QuantGroupPack,
-  QuantGroupMatmul,
-  QuantGroupActivate,
-  QuantSeal,
 }
 
 /** How a weight's elements are stored. */
@@ -61,6 +54,7 @@ export enum Control {
   Samples = 33156,
   Scratch = 33160,
   ScratchBytes = 33164,
+  Threads = 33168,
 }
 
 /** Where the host may allocate from. */
@@ -107,7 +101,7 @@ export enum Word {
 export enum Weight {
   Data = 0,
   Stored = 1,
-  /** Matrices, one after the other, each padded to whole panels of 8 rows. */
+  /** Matrices, one after the other, each padded to whole panels of 32 rows. */
   Matrices = 2,
   N = 3,
   K = 4,
@@ -117,8 +111,10 @@ export enum Weight {
   InScale = 6,
   /** f32: what the product is multiplied with. */
   OutScale = 7,
-  /** Bits of the largest magnitude, found when sealing. */
-  Largest = 8,
+  /** f32: what an f16 field, widened by a shift, is multiplied with to have its value. */
+  Unit = 8,
+  /** Bits of the largest f16 field, found when sealing. */
+  Largest = 9,
 }
 
 /** Bytes of a weight's descriptor. */

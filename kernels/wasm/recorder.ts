@@ -15,13 +15,16 @@ import {
 import { isQuantised } from "../dtype.ts";
 import { shapes } from "../shapes.ts";
 import { Op, ROWS_SAMPLES, ROWS_TOKENS, Stored, type Word } from "./opcodes.ts";
-import type { WasmKvCache, WasmTensor } from "./tensor.ts";
+import { roundToStrip, type WasmKvCache, type WasmTensor } from "./tensor.ts";
 
 /** One entry of an op list: its opcode, and values by word; `Scale` is a float. */
 export interface Step {
   readonly opcode: Op;
   readonly words: Partial<Record<keyof typeof Word, number>>;
 }
+
+/** Regions that steps share, by what they hold: activations in tiles, gate and up rows, sums of entries... */
+type RegionName = "packed" | "inner" | "hidden" | "sums" | "groups" | "summaries";
 
 /** What a recorder needs of its backend. */
 export interface Arena {
@@ -31,11 +34,13 @@ export interface Arena {
   /** Address of the descriptor of a tensor used as a stack of matrices. */
   weight(tensor: Tensor): number;
   /** Address of a region of at least `bytes` that steps of one name may overwrite. */
-  region(name: "packed" | "hidden" | "inner" | "groups" | "summaries", bytes: number): number;
+  region(name: RegionName, bytes: number): number;
   /** Makes sure that each thread has `bytes` of its own. */
   threadScratch(bytes: number): void;
 }
 
+/** As in assembly/attention.ts and sample.ts. */
+const SPAN = 128;
 const SEGMENT = 2048;
 const SUMMARY_BYTES = 32;
 
@@ -53,8 +58,7 @@ export class WasmRecorder implements Recorder {
 
   embed(out: Tensor, table: Tensor, ids: Tensor): void {
     shapes.embed(out, table, ids);
-    const opcode = isQuantised(table.dtype) ? Op.QuantEmbed : Op.Embed;
-    this.#op(opcode, out, { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) });
+    this.#op(Op.Embed, out, { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) });
   }
 
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {
@@ -113,9 +117,8 @@ export class WasmRecorder implements Recorder {
     shapes.attention(out, qkv, cache, layer, shape, placement);
     const { heads, kvHeads, headDim, window } = shape;
     const group = heads / kvHeads;
-    const dims = Math.ceil(headDim / 8) * 8;
-    const slots = Math.ceil(cache.spec.pageSize / 8) * 8;
-    this.#arena.threadScratch(group * (2 * dims + slots + 2) * 4);
+    const span = Math.max(SPAN, roundToStrip(cache.spec.pageSize));
+    this.#arena.threadScratch(64 + group * (headDim + roundToStrip(headDim) + span + 2) * 4);
     this.#op(Op.Attend, qkv, {
       ...this.#paged(qkv, cache, layer, shape, placement),
       Out: this.#at(out),
@@ -144,35 +147,23 @@ export class WasmRecorder implements Recorder {
     const topK = choice.experts.shape[1]!;
     const entries = x.shape[0]! * topK;
     const { region } = this.#arena;
-    const packed = region("packed", entries * dim * 4);
+    const tiles = tilesOf(entries, experts.count);
+    const packed = region("packed", packedBytes(experts.gateUp, tiles));
+    const inner = region("inner", packedBytes(experts.down, tiles));
     const hidden = region("hidden", entries * 2 * ffn * 4);
-    const inner = region("inner", entries * ffn * 4);
+    const sums = region("sums", entries * dim * 4);
     const groups = this.#groups(experts, entries);
-    const gateUp = this.#weight(experts.gateUp);
-    const down = this.#weight(experts.down);
     const { P } = groups;
+    const gateUp = { P, N: 2 * ffn, Width: 2 * ffn, K: dim, Weight: this.#weight(experts.gateUp) };
+    const down = { P, N: dim, Width: dim, K: ffn, Weight: this.#weight(experts.down) };
     this.#step(Op.Group, x, { ...groups, X: this.#at(choice.experts), K: topK });
-    const [first, second] = [groupOps(experts.gateUp), groupOps(experts.down)];
-    this.#step(first.pack, x, {
-      ...groups,
-      X: this.#at(x),
-      Out: packed,
-      K: dim,
-      Weight: gateUp,
-    });
-    this.#step(first.multiply, x, {
-      P,
-      X: packed,
-      Out: hidden,
-      N: 2 * ffn,
-      K: dim,
-      Weight: gateUp,
-    });
-    this.#step(second.activate, x, { P, X: hidden, Out: inner, K: ffn, Weight: down });
-    this.#step(second.multiply, x, { P, X: inner, Out: packed, N: dim, K: ffn, Weight: down });
+    this.#step(Op.GroupPack, x, { ...gateUp, R: groups.R, X: this.#at(x), Out: packed });
+    this.#step(Op.GroupMatmul, x, { ...gateUp, X: packed, Out: hidden });
+    this.#step(Op.GroupActivate, x, { ...down, X: hidden, Out: inner });
+    this.#step(Op.GroupMatmul, x, { ...down, X: inner, Out: sums });
     this.#op(Op.Combine, x, {
       Out: this.#at(out),
-      X: packed,
+      X: sums,
       N: dim,
       K: topK,
       Q: groups.Q,
@@ -228,28 +219,19 @@ export class WasmRecorder implements Recorder {
 
   #product(out: number, x: Tensor, weight: Tensor, words: Step["words"]): void {
     const [n, k] = weight.shape as [number, number];
-    const packed = this.#arena.region("packed", x.shape[0]! * k * 4);
+    const packed = this.#arena.region("packed", packedBytes(weight, tilesOf(x.shape[0]!)));
     const descriptor = this.#weight(weight);
     const from = this.#at(x);
-    const quantised = isQuantised(weight.dtype);
-    const packing = { X: from, Out: packed, K: k, Weight: descriptor };
-    this.#step(quantised ? Op.QuantPack : Op.Pack, x, packing);
-    this.#step(quantised ? Op.QuantMatmul : Op.Matmul, x, {
-      ...words,
-      X: quantised ? packed : from,
-      P: packed,
-      Out: out,
-      Weight: descriptor,
-      N: n,
-      K: k,
-    });
+    this.#step(Op.Pack, x, { X: from, Out: packed, K: k, Weight: descriptor });
+    const factors = { X: from, P: packed, Out: out, Weight: descriptor, N: n, K: k };
+    this.#step(Op.Matmul, x, { ...words, ...factors });
   }
 
   #groups(
     experts: ExpertWeights,
     entries: number,
   ): Record<"A" | "B" | "P" | "Q" | "R" | "S", number> {
-    const table = Math.ceil((64 + experts.count * 12) / 64) * 64;
+    const table = Math.ceil((64 + experts.count * 16) / 64) * 64;
     const list = Math.ceil(entries / 16) * 64;
     const P = this.#arena.region("groups", table + 2 * list + experts.count * 4);
     const Q = P + table;
@@ -308,13 +290,13 @@ export class WasmRecorder implements Recorder {
   }
 }
 
-/** The steps of a grouped product with a weight. */
-function groupOps({ dtype }: Tensor): Record<"pack" | "multiply" | "activate", Op> {
-  return isQuantised(dtype)
-    ? {
-      pack: Op.QuantGroupPack,
-      multiply: Op.QuantGroupMatmul,
-      activate: Op.QuantGroupActivate,
-    }
-    : { pack: Op.GroupPack, multiply: Op.GroupMatmul, activate: Op.GroupActivate };
+/** Tiles of 8 that rows take at most when they are split among `groups`. */
+function tilesOf(rows: number, groups = 1): number {
+  return Math.ceil(rows / 8) + Math.min(rows, groups) - 1;
+}
+
+/** Bytes of `tiles` tiles of activations for a weight: see assembly/pack.ts. */
+function packedBytes({ dtype, shape }: Tensor, tiles: number): number {
+  const k = shape.at(-1)!;
+  return tiles * (isQuantised(dtype) ? k / 32 * 608 : k * 32);
 }

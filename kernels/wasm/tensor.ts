@@ -3,12 +3,12 @@ import { blocks, byteLength, elements } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 
 /** Rows of a panel. */
-const PANEL = 8;
-/** Bytes that a stored block takes in a panel: 8-bit rows carry their sums, 6-bit scales become bytes. */
-const packedBlocks: Readonly<Partial<Record<DType, number>>> = { q8_0: 36, q4_k: 148 };
+const PANEL = 32;
+/** Bytes that a stored block takes in a panel, where 6-bit scales become bytes. */
+const packedBlocks: Readonly<Partial<Record<DType, number>>> = { q4_k: 148 };
 
 /**
- * A tensor in the shared memory. A stack of matrices is padded to whole panels of 8 rows each; rows are loaded
+ * A tensor in the shared memory. A stack of matrices is padded to whole panels of 32 rows each; rows are loaded
  * to where their panel will be.
  */
 export class WasmTensor implements Tensor {
@@ -98,7 +98,12 @@ export class WasmTensor implements Tensor {
   }
 }
 
-/** A paged KV cache in the shared memory: see assembly/attention.ts for its layout. */
+/** Slots or dims of a page, rounded up to whole strips: see assembly/cache.ts. */
+export function roundToStrip(size: number): number {
+  return size > 8 ? Math.ceil(size / 16) * 16 : 8;
+}
+
+/** A paged KV cache in the shared memory: see assembly/cache.ts for its layout. */
 export class WasmKvCache implements KvCache {
   readonly byteLength: number;
 
@@ -107,8 +112,7 @@ export class WasmKvCache implements KvCache {
     if (!sizes.every((size) => Number.isSafeInteger(size) && size > 0)) {
       throw new KernelError("InvalidShape", `Cannot allocate a KV cache: ${JSON.stringify(spec)}`);
     }
-    const slots = Math.ceil(spec.pageSize / 8) * 8;
-    const dims = Math.ceil(spec.headDim / 8) * 8;
+    const slots = roundToStrip(spec.pageSize), dims = roundToStrip(spec.headDim);
     this.byteLength = spec.layers * spec.pages * spec.kvHeads * slots * (spec.headDim + dims) *
       blocks[spec.dtype].bytes;
   }

@@ -16,7 +16,7 @@ import { checkCounts, checkRange, checkValues, own } from "../handle_checks.ts";
 import type { PlanContext } from "./dispatch.ts";
 import { fuseNorms, fuseRotations } from "./fuse.ts";
 import { type Gpu, opened, type OpenGpu } from "./gpu.ts";
-import { Memory } from "./memory.ts";
+import { Budget, Memory } from "./memory.ts";
 import { planSeal, tuningOf } from "./plans/mod.ts";
 import { type DispatchProfile, profile } from "./profile.ts";
 import { DeviceProgram, type ProgramParts } from "./program.ts";
@@ -74,7 +74,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     this.subgroups = subgroups;
     this.f16 = f16;
     this.tuning = { ...tuningOf(gpu.info), ...tuning };
-    this.#memory = new Memory(device, faults, maxBytes);
+    this.#memory = new Memory(device, faults, new Budget(maxBytes, gpu.budget));
     this.#upload = new Upload(device.queue, faults);
     this.#runner = new Runner(gpu, this.#memory);
   }

@@ -13,17 +13,23 @@ export class Faults {
   readonly #device: GPUDevice;
   readonly #open: Promise<void>[] = [];
   #first: KernelError | undefined;
+  readonly #loss = Promise.withResolvers<string>();
   #lost: string | undefined;
 
   constructor(device: GPUDevice) {
     this.#device = device;
-    device.lost.then(({ reason, message }) => this.#lost ??= `${reason}, ${message}`);
+    device.lost.then(({ reason, message }) => this.lose(`${reason}, ${message}`));
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
       const isMemory = error.constructor.name === "GPUOutOfMemoryError";
       this.#keep("use the GPU", isMemory ? "out-of-memory" : "internal", error);
     });
+  }
+
+  /** Resolves, with the reason, when the device is lost for good. */
+  get loss(): Promise<string> {
+    return this.#loss.promise;
   }
 
   /** Does `act`; what it breaks is thrown at once, with the code `thrown`, or by the next {@link check}. */
@@ -60,6 +66,7 @@ export class Faults {
   /** Marks the device as lost for good; the error to throw. */
   lose(reason: string): KernelError {
     this.#lost ??= reason;
+    this.#loss.resolve(this.#lost);
     return new KernelError("DeviceLost", `Cannot use a GPU that was lost: ${this.#lost}`);
   }
 

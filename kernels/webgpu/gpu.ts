@@ -2,9 +2,9 @@
 import { KernelError } from "../errors.ts";
 import { Faults } from "./faults.ts";
 import { Mapper, type Mapping } from "./mapper.ts";
+import { Budget } from "./memory.ts";
 import { Pipelines } from "./pipelines.ts";
 import { type GpuProvider, provide } from "./provider.ts";
-
 import { readSources } from "./sources.ts";
 import type { BindingLimits } from "./tensor.ts";
 
@@ -12,6 +12,8 @@ import type { BindingLimits } from "./tensor.ts";
 export interface GpuOptions {
   /** Where WebGPU comes from; default `deno`. */
   readonly provider?: GpuProvider;
+  /** Most bytes that its backends may allocate together; default no bound: WebGPU does not tell what there is. */
+  readonly maxBytes?: number;
   /** Most bytes of a weight in one buffer, where less than the adapter's limit is wanted. */
   readonly shardBytes?: number;
   /** Whether subgroup operations may be used; default where they work. */
@@ -48,8 +50,16 @@ export interface Gpu {
   readonly mapping: Mapping;
   /** Whether the device is gone: whatever it is asked from now on fails. */
   readonly lost: boolean;
+  /** Resolves, with the reason, when the device is gone. */
+  readonly loss: Promise<string>;
   /** Gives the device back; close its backends first. */
   close(): Promise<void>;
+}
+
+/** Says what {@link openGpu} would open, and leaves it alone. Throws `Unsupported` where there is none. */
+export async function findGpu(provider: GpuProvider = "deno"): Promise<GpuInfo> {
+  const { gpu } = await provide(provider);
+  return describe(await requestAdapter(gpu, provider), provider);
 }
 
 /** Opens the adapter that the provider prefers. Throws `Unsupported` where there is none. */
@@ -59,13 +69,13 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     provide(provider),
     readSources(),
   ]);
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw new KernelError("Unsupported", `Cannot find a GPU adapter: ${provider}`);
+  const adapter = await requestAdapter(gpu, provider);
   const device = await requestDevice(adapter, options.subgroups ?? true);
   const faults = new Faults(device);
   return new OpenGpu({
     device,
     faults,
+    budget: new Budget(options.maxBytes ?? Number.MAX_SAFE_INTEGER),
     info: describe(adapter, provider),
     mapper: await Mapper.create(device, faults, options.mapping),
     pipelines: new Pipelines(device, faults, sources, { enablesSubgroups }),
@@ -90,10 +100,12 @@ export class OpenGpu implements Gpu {
   readonly mapper: Mapper;
   readonly pipelines: Pipelines;
   readonly faults: Faults;
+  /** Of all backends on it together. */
+  readonly budget: Budget;
 
   constructor(
-    { info, device, mapper, pipelines, faults, shardBytes = Infinity }:
-      & Pick<OpenGpu, "info" | "device" | "mapper" | "pipelines" | "faults">
+    { info, device, mapper, pipelines, faults, budget, shardBytes = Infinity }:
+      & Pick<OpenGpu, "info" | "device" | "mapper" | "pipelines" | "faults" | "budget">
       & { readonly shardBytes?: number },
   ) {
     const { features, limits } = device;
@@ -107,6 +119,7 @@ export class OpenGpu implements Gpu {
     this.mapper = mapper;
     this.pipelines = pipelines;
     this.faults = faults;
+    this.budget = budget;
   }
 
   get mapping(): Mapping {
@@ -115,6 +128,10 @@ export class OpenGpu implements Gpu {
 
   get lost(): boolean {
     return this.faults.lost;
+  }
+
+  get loss(): Promise<string> {
+    return this.faults.loss;
   }
 
   async close(): Promise<void> {
@@ -131,6 +148,12 @@ const requested = [
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupSizeX",
 ] as const;
+
+async function requestAdapter(gpu: GPU, provider: GpuProvider): Promise<GPUAdapter> {
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter) return adapter;
+  throw new KernelError("Unsupported", `Cannot find a GPU adapter: ${provider}`);
+}
 
 /** Asks for all that the adapter has; Deno's features do not list `subgroups`, which works if asked for. */
 async function requestDevice(adapter: GPUAdapter, subgroups: boolean): Promise<GPUDevice> {

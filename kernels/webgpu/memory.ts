@@ -6,35 +6,67 @@ import type { Faults } from "./faults.ts";
 /** Buffers are whole vectors of four words. */
 const GRAIN = 16;
 
+/** How many bytes may be allocated, and how many are. */
+export class Budget {
+  readonly limit: number;
+  readonly #within: Budget | undefined;
+  #used = 0;
+
+  /** Bytes of it count against the one that it lies within, too. */
+  constructor(limit: number, within?: Budget) {
+    this.limit = limit;
+    this.#within = within;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  get left(): number {
+    return Math.min(this.limit - this.#used, this.#within?.left ?? Infinity);
+  }
+
+  take(bytes: number): void {
+    this.#used += bytes;
+    this.#within?.take(bytes);
+  }
+
+  /** Gives all back. */
+  release(): void {
+    this.#within?.take(-this.#used);
+    this.#used = 0;
+  }
+}
+
 /** Allocates buffers and frees them all at once. WebGPU does not tell how much memory there is. */
 export class Memory {
   readonly #device: GPUDevice;
   readonly #faults: Faults;
-  readonly #limit: number;
+  readonly #budget: Budget;
   readonly #buffers: GPUBuffer[] = [];
   readonly #scratch = new Map<string, GPUBuffer>();
-  #used = 0;
 
-  constructor(device: GPUDevice, faults: Faults, limit: number) {
+  constructor(device: GPUDevice, faults: Faults, budget: Budget) {
     this.#device = device;
     this.#faults = faults;
-    this.#limit = limit;
+    this.#budget = budget;
   }
 
   get use(): MemoryUse {
-    return { used: this.#used, limit: this.#limit };
+    const { used, limit } = this.#budget;
+    return { used, limit };
   }
 
   /** Counts bytes that are allocated elsewhere. Throws `OutOfMemory` with what is left. */
   claim(label: string, bytes: number): void {
-    const left = this.#limit - this.#used;
+    const { left } = this.#budget;
     if (bytes > left) {
       throw new KernelError(
         "OutOfMemory",
         `Cannot allocate ${label}: ${bytes} bytes asked, ${left} left`,
       );
     }
-    this.#used += bytes;
+    this.#budget.take(bytes);
   }
 
   /** A zeroed buffer of at least `bytes`. */
@@ -70,5 +102,6 @@ export class Memory {
   close(): void {
     for (const buffer of this.#buffers) buffer.destroy();
     this.#buffers.length = 0;
+    this.#budget.release();
   }
 }

@@ -5,7 +5,7 @@
  */
 export { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from "./backend.ts";
 export { type GpuSpeed, measureGpu } from "./measure.ts";
-export { type Gpu, type GpuInfo, type GpuOptions, openGpu } from "./gpu.ts";
+export { findGpu, type Gpu, type GpuInfo, type GpuOptions, openGpu } from "./gpu.ts";
 export type { Mapping } from "./mapper.ts";
 export type { DispatchProfile } from "./profile.ts";
 export type { Cost } from "./dispatch.ts";

@@ -162,7 +162,9 @@ export class Reader {
     if (!Number.isInteger(rank) || rank < 0 || rank > maxRank || rank * 4 > bytes) {
       throw malformed(`rank ${rank}`);
     }
-    return Array.from({ length: rank }, (_, i) => this.#view.getUint32(at + 4 * i));
+    const shape: number[] = [];
+    for (let i = 0; i < rank; i++) shape.push(this.#view.getUint32(at + 4 * i));
+    return shape;
   }
 
   #inPlace(dtype: WireDType, shape: readonly number[], start: number, end: number): WireArray {

@@ -202,7 +202,7 @@ Deno.test("run() reports a kernel that traps, and other backends go on", async (
     headDim: 8,
     dtype: "f32",
   });
-  Object.assign(cache, { address: 2 ** 32 - 64 });
+  Object.assign(cache, { address: 2 ** 31 });
   const placement = {
     positions: integers(broken, [64], [], "tokens"),
     sequences: integers(broken, [64], [], "tokens"),

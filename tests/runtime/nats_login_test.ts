@@ -5,7 +5,7 @@ import { type NatsServer, startNats } from "../support/nats.ts";
 import { rejectsWith, until } from "./support/assert.ts";
 
 const tls = new URL("../support/tls/", import.meta.url).pathname;
-const quick = { connectTimeoutMs: 500, pingIntervalMs: 50, reconnectMs: [5, 20] } as const;
+const quick = { connectTimeoutMs: 3000, reconnectMs: [5, 20] } as const;
 const secret = "c0rrect-horse";
 
 const passwords = `authorization { users: [{ user: "w", password: "${secret}" }] }`;

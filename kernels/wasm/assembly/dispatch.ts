@@ -1,19 +1,16 @@
 /** Which function plans and which executes each op. A plan says how many chunks there are to claim. */
 import { Op, Word } from "../opcodes";
 import { liveRows, word } from "./vector";
-import { matmul, pack, planMatmul, planPack } from "./matmul";
+import { matmul, planMatmul } from "./matmul";
+import { pack, planPack } from "./pack";
 import { activate, add, clear, embed, gather, norm, planColumns, planNorm } from "./elementwise";
-import { attend, planAttend, rotate } from "./attention";
+import { attend, planAttend } from "./attention";
 import {
   combine, groupActivate, groupMatmul, groupPack, planGroup, planGroupMatmul, planGroups, route,
 } from "./experts";
-import {
-  planQuantGroupMatmul, planQuantMatmul, quantGroupActivate, quantGroupMatmul, quantGroupPack, quantMatmul,
-} from "./quant_matmul";
-import { planQuantPack, quantPack } from "./quant_pack";
-import { planQuantSeal, quantEmbed, quantSeal } from "./quant_weights";
+import { rotate } from "./rotary";
 import { draw, planSegment, segment } from "./sample";
-import { planSeal, seal } from "./weights";
+import { planSeal, seal } from "./seal";
 
 export function plan(op: usize): i32 {
   switch (word(op, Word.Opcode)) {
@@ -33,8 +30,6 @@ export function plan(op: usize): i32 {
       return planGroup(op);
     case Op.GroupPack:
     case Op.GroupActivate:
-    case Op.QuantGroupPack:
-    case Op.QuantGroupActivate:
       return planGroups(op);
     case Op.GroupMatmul:
       return planGroupMatmul(op);
@@ -42,14 +37,6 @@ export function plan(op: usize): i32 {
       return planSegment(op);
     case Op.Seal:
       return planSeal(op);
-    case Op.QuantPack:
-      return planQuantPack(op);
-    case Op.QuantMatmul:
-      return planQuantMatmul(op);
-    case Op.QuantGroupMatmul:
-      return planQuantGroupMatmul(op);
-    case Op.QuantSeal:
-      return planQuantSeal(op);
     default:
       return liveRows(op);
   }
@@ -78,7 +65,7 @@ export function execute(op: usize, chunk: i32, thread: i32): void {
     case Op.GroupMatmul:
       return groupMatmul(op, chunk, thread);
     case Op.GroupActivate:
-      return groupActivate(op, chunk);
+      return groupActivate(op, chunk, thread);
     case Op.Combine:
       return combine(op, chunk);
     case Op.Add:
@@ -94,20 +81,6 @@ export function execute(op: usize, chunk: i32, thread: i32): void {
       return draw(op, chunk, thread);
     case Op.Seal:
       return seal(op, chunk, thread);
-    case Op.QuantPack:
-      return quantPack(op, chunk);
-    case Op.QuantMatmul:
-      return quantMatmul(op, chunk, thread);
-    case Op.QuantEmbed:
-      return quantEmbed(op, chunk);
-    case Op.QuantGroupPack:
-      return quantGroupPack(op, chunk);
-    case Op.QuantGroupMatmul:
-      return quantGroupMatmul(op, chunk, thread);
-    case Op.QuantGroupActivate:
-      return quantGroupActivate(op, chunk, thread);
-    case Op.QuantSeal:
-      return quantSeal(op, chunk, thread);
     default:
       unreachable();
   }

@@ -1,9 +1,12 @@
 /** Operations on rows of activations. */
 import { Fault, Weight, Word } from "../opcodes";
 import {
-  address, ceilDiv, checked, liveRows, loadTail, madd, number, silu4, storeTail, sum4, word, exp1,
+  address, ceilDiv, checked, liveRows, loadTail, madd, number, storeTail, sum4, word,
 } from "./vector";
-import { unpackRow } from "./weights";
+import { exp1, expRow } from "./exponential";
+import { unpackFloatRow } from "./float_weights";
+import { isQuantised } from "./layout";
+import { unpackQuantRow } from "./quant_weights";
 
 /** Columns of a chunk. */
 const COLUMNS: i32 = 1024;
@@ -18,7 +21,10 @@ export function embed(op: usize, row: i32): void {
   const weight = address(op, Word.Weight);
   const id = load<i32>(address(op, Word.X) + (<usize>row << 2));
   const index = checked(id, word(weight, Weight.N), Fault.TokenId);
-  unpackRow(weight, index, rowOf(address(op, Word.Out), row, word(weight, Weight.K)));
+  const matrix = address(weight, Weight.Data);
+  const out = rowOf(address(op, Word.Out), row, word(weight, Weight.K));
+  if (isQuantised(word(weight, Weight.Stored))) unpackQuantRow(weight, matrix, index, out);
+  else unpackFloatRow(weight, matrix, index, out);
 }
 
 /** RMSNorm of one row of `n` floats; `out` may be `x`. */
@@ -59,17 +65,21 @@ export function norm(op: usize, part: i32): void {
   normRow(out, x, address(op, Word.Weight), n, number(op, Word.Scale));
 }
 
-/** `out = silu(gate) * up` of `n` floats. */
+/** `out = gate / (1 + e^-gate) * up` of `n` floats. */
 export function activateRow(out: usize, gate: usize, up: usize, n: i32): void {
+  expRow(gate, out, n, -1.0, 0.0, 0);
+  const one = f32x4.splat(1.0);
   let i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const at = <usize>i << 2;
-    v128.store(out + at, f32x4.mul(silu4(v128.load(gate + at)), v128.load(up + at)));
+  for (; i + 8 <= n; i += 8) {
+    const at = <usize>i << 2, g = gate + at, u = up + at, o = out + at;
+    const v = f32x4.div(v128.load(g), f32x4.add(one, v128.load(o)));
+    const w = f32x4.div(v128.load(g, 16), f32x4.add(one, v128.load(o, 16)));
+    v128.store(o, f32x4.mul(v, v128.load(u)));
+    v128.store(o, f32x4.mul(w, v128.load(u, 16)), 16);
   }
-  if (i < n) {
-    const at = <usize>i << 2, count = n - i;
-    const v = f32x4.mul(silu4(loadTail(gate + at, count)), loadTail(up + at, count));
-    storeTail(out + at, v, count);
+  for (; i < n; i++) {
+    const at = <usize>i << 2;
+    store<f32>(out + at, load<f32>(gate + at) / (<f32>1.0 + load<f32>(out + at)) * load<f32>(up + at));
   }
 }
 

@@ -1,12 +1,17 @@
 /**
  * Routing and grouped expert products. Tokens are sorted by expert; an entry is one (token, slot) pair.
- * The table that Group writes: active experts, entries, then per active expert its index, first entry and
- * entries (3 words); `entryOf[token * topK + slot]` (-1 when not held here) and `tokenOf[entry]` follow.
+ * The table that Group writes: active experts, entries, then per active expert its index, first entry,
+ * entries and first tile (4 words); `entryOf[token * topK + slot]` (-1 when not held here) and
+ * `tokenOf[entry]` follow.
  */
 import { Weight, Word } from "../opcodes";
-import { address, exp1, liveRows, number, silu4, loadTail, word } from "./vector";
-import { addScaled } from "./elementwise";
-import { groupChunks, groupPart, packTile, tileCount, tileStart } from "./matmul";
+import { activateRow, addScaled } from "./elementwise";
+import { chunkCount, chunkStart } from "./chunks";
+import { panelCount, TILE, tileBytes, tileCount, tileTokens } from "./layout";
+import { leastPanels, multiply } from "./matmul";
+import { packRow } from "./pack";
+import { exp1 } from "./exponential";
+import { address, liveRows, scratch, word } from "./vector";
 
 const HEADER: usize = 64;
 
@@ -57,8 +62,8 @@ function nextBest(scores: usize, n: i32, chosen: usize, count: i32): i32 {
 }
 
 @inline
-export function groupAt(table: usize, group: i32): usize {
-  return table + HEADER + <usize>group * 12;
+function groupAt(table: usize, group: i32): usize {
+  return table + HEADER + (<usize>group << 4);
 }
 
 /**
@@ -83,7 +88,7 @@ export function planGroup(op: usize): i32 {
 }
 
 function listGroups(table: usize, starts: usize, count: i32): void {
-  let groups = 0, entries = 0;
+  let groups = 0, entries = 0, tiles = 0;
   for (let e = 0; e < count; e++) {
     const at = starts + (<usize>e << 2);
     const rows = load<i32>(at);
@@ -93,7 +98,9 @@ function listGroups(table: usize, starts: usize, count: i32): void {
     store<i32>(group, e);
     store<i32>(group, entries, 4);
     store<i32>(group, rows, 8);
+    store<i32>(group, tiles, 12);
     entries += rows;
+    tiles += tileCount(rows);
   }
   store<i32>(table, groups);
   store<i32>(table, entries, 4);
@@ -120,85 +127,67 @@ export function planGroups(op: usize): i32 {
   return load<i32>(address(op, Word.P));
 }
 
-/** GroupPack: rows `tokenOf[entry]` (`R`) of `X` (`K` floats) to `Out` in tile order, for `Weight`. */
+/** Address of tile `tile` of a group among the packed entries at `packed`, for the op's `Weight`. */
+@inline
+function tileAt(op: usize, packed: usize, group: usize, tile: i32): usize {
+  const stored = word(address(op, Word.Weight), Weight.Stored);
+  return packed + <usize>(load<i32>(group, 12) + tile) * tileBytes(stored, word(op, Word.K));
+}
+
+/** GroupPack: rows `tokenOf[entry]` (`R`) of `X` (`K` floats) to `Out` in tiles, for `Weight`. */
 export function groupPack(op: usize, index: i32): void {
-  const group = groupAt(address(op, Word.P), index);
-  const k = word(op, Word.K);
-  const scale = number(address(op, Word.Weight), Weight.InScale);
+  const group = groupAt(address(op, Word.P), index), k = word(op, Word.K);
   const first = load<i32>(group, 4), rows = load<i32>(group, 8);
-  const tiles = tileCount(rows);
-  for (let t = 0; t < tiles; t++) {
-    const start = tileStart(rows, tiles, t), tokens = tileStart(rows, tiles, t + 1) - start;
-    const to = address(op, Word.Out) + ((<usize>(first + start) * <usize>k) << 2);
-    for (let i = 0; i < tokens; i++) {
-      const entry = first + start + i;
-      const token = load<i32>(address(op, Word.R) + (<usize>entry << 2));
-      packColumn(address(op, Word.X) + ((<usize>token * <usize>k) << 2), k, scale, to, tokens, i);
-    }
+  for (let i = 0; i < rows; i++) {
+    const token = load<i32>(address(op, Word.R) + (<usize>(first + i) << 2));
+    const x = address(op, Word.X) + ((<usize>token * <usize>k) << 2), tile = i / TILE;
+    const to = tileAt(op, address(op, Word.Out), group, tile);
+    packRow(address(op, Word.Weight), x, 0, k, to, tileTokens(rows, tile), i % TILE);
   }
 }
 
-/** Writes one row as column `column` of a tile of `tokens` columns. */
-function packColumn(x: usize, k: i32, scale: f32, tile: usize, tokens: i32, column: i32): void {
-  const stride = <usize>tokens << 2;
-  let at = tile + (<usize>column << 2);
-  for (let i = 0; i < k; i++) {
-    store<f32>(at, load<f32>(x + (<usize>i << 2)) * scale);
-    at += stride;
+/** GroupActivate: `X` entries of `2 K` floats (gate, up), gated, to `Out` in tiles, for `Weight`. */
+export function groupActivate(op: usize, index: i32, thread: i32): void {
+  const group = groupAt(address(op, Word.P), index), k = word(op, Word.K);
+  const first = load<i32>(group, 4), rows = load<i32>(group, 8);
+  const gated = scratch(thread);
+  for (let i = 0; i < rows; i++) {
+    const gate = address(op, Word.X) + ((<usize>(first + i) * <usize>k) << 3), tile = i / TILE;
+    activateRow(gated, gate, gate + (<usize>k << 2), k);
+    const to = tileAt(op, address(op, Word.Out), group, tile);
+    packRow(address(op, Word.Weight), gated, 0, k, to, tileTokens(rows, tile), i % TILE);
   }
 }
 
 /** GroupMatmul: packed `X` entries times their expert's matrix of `Weight` to `Out` entries. */
 export function planGroupMatmul(op: usize): i32 {
-  const table = address(op, Word.P);
-  const groups = load<i32>(table);
-  return groups == 0 ? 0 : groups * groupChunks(op, typicalRows(table));
+  const table = address(op, Word.P), groups = load<i32>(table);
+  return groups == 0 ? 0 : chunkCount(groups * panelCount(word(op, Word.N)), leastPanels(op, typicalRows(table)));
 }
 
 @inline
-export function typicalRows(table: usize): i32 {
+function typicalRows(table: usize): i32 {
   return max(1, load<i32>(table, 4) / load<i32>(table));
 }
 
+/** A chunk is a range of panels of all groups, one group after another. */
 export function groupMatmul(op: usize, chunk: i32, thread: i32): void {
-  const table = address(op, Word.P);
-  const typical = typicalRows(table);
-  const parts = groupChunks(op, typical);
-  const group = groupAt(table, chunk / parts);
-  groupPart(op, load<i32>(group), load<i32>(group, 4), load<i32>(group, 8), typical, chunk % parts, thread);
-}
-
-/** GroupActivate: `X` entries of `2 K` floats (gate, up) to `Out` in tile order, for `Weight`. */
-export function groupActivate(op: usize, index: i32): void {
-  const group = groupAt(address(op, Word.P), index);
-  const k = word(op, Word.K);
-  const scale = number(address(op, Word.Weight), Weight.InScale);
-  const first = load<i32>(group, 4), rows = load<i32>(group, 8);
-  const tiles = tileCount(rows);
-  for (let t = 0; t < tiles; t++) {
-    const start = tileStart(rows, tiles, t), tokens = tileStart(rows, tiles, t + 1) - start;
-    const to = address(op, Word.Out) + ((<usize>(first + start) * <usize>k) << 2);
-    for (let i = 0; i < tokens; i++) {
-      const gate = address(op, Word.X) + ((<usize>(first + start + i) * <usize>k) << 3);
-      activateColumn(gate, k, scale, to, tokens, i);
-    }
+  const table = address(op, Word.P), panels = panelCount(word(op, Word.N));
+  const items = load<i32>(table) * panels, least = leastPanels(op, typicalRows(table));
+  const end = chunkStart(items, least, chunk + 1);
+  for (let item = chunkStart(items, least, chunk); item < end;) {
+    const index = item / panels, from = item % panels, to = min(panels, from + end - item);
+    groupPart(op, groupAt(table, index), from, to, thread);
+    item += to - from;
   }
 }
 
-function activateColumn(gate: usize, k: i32, scale: f32, tile: usize, tokens: i32, column: i32): void {
-  const up = gate + (<usize>k << 2), stride = <usize>tokens << 2;
-  let to = tile + (<usize>column << 2);
-  for (let i = 0; i < k; i += 4) {
-    const at = <usize>i << 2, count = k - i;
-    const g = count >= 4 ? v128.load(gate + at) : loadTail(gate + at, count);
-    const u = count >= 4 ? v128.load(up + at) : loadTail(up + at, count);
-    const v = f32x4.mul(f32x4.mul(silu4(g), u), f32x4.splat(scale));
-    store<f32>(to, f32x4.extract_lane(v, 0));
-    if (count > 1) store<f32>(to + stride, f32x4.extract_lane(v, 1));
-    if (count > 2) store<f32>(to + 2 * stride, f32x4.extract_lane(v, 2));
-    if (count > 3) store<f32>(to + 3 * stride, f32x4.extract_lane(v, 3));
-    to += 4 * stride;
-  }
+function groupPart(op: usize, group: usize, from: i32, to: i32, thread: i32): void {
+  const weight = address(op, Word.Weight), rows = load<i32>(group, 8);
+  const matrix = address(weight, Weight.Data) + <usize>load<i32>(group) * address(weight, Weight.Bytes);
+  const out = address(op, Word.Out) + ((<usize>load<i32>(group, 4) * <usize>word(op, Word.N)) << 2);
+  const x = tileAt(op, address(op, Word.X), group, 0);
+  multiply(op, matrix, x, rows, out, from, to, 0, tileCount(rows), thread);
 }
 
 /** Combine: `Out[token] += Σ weight * X[entry]` over its `K` slots, in order; `Q` entryOf, `T` weights. */

@@ -3,7 +3,8 @@
  * samples and reports. Nothing is sorted: thresholds are found by counting in buckets of the float's bits.
  */
 import { Word } from "../opcodes";
-import { address, ceilDiv, exp1, exp4, liveRows, log1, max4, scratch, sum4, word } from "./vector";
+import { exp1, exp4 } from "./exponential";
+import { address, ceilDiv, liveRows, log1, max4, scratch, sum4, word } from "./vector";
 
 /** Logits of a segment, and bytes of its summary: max, second, argmax, Σe, Σe·y. */
 const SEGMENT: i32 = 2048;

@@ -50,6 +50,11 @@ export function checked(value: i32, limit: i32, code: Fault): i32 {
 }
 
 @inline
+export function powerOf2(exponent: i32): f32 {
+  return reinterpret<f32>((127 + exponent) << 23);
+}
+
+@inline
 export function sum4(v: v128): f32 {
   return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) +
     (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
@@ -61,40 +66,6 @@ export function max4(v: v128): f32 {
     max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
     max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
   );
-}
-
-/**
- * `e^x`, relative error about 1e-7; 0 below -87, saturated above 88. Splits x into n ln 2 + r and
- * evaluates the Cephes polynomial in r.
- */
-@inline
-export function exp4(x: v128): v128 {
-  const lowest = f32x4.splat(-87.0);
-  const clamped = f32x4.max(f32x4.min(x, f32x4.splat(88.0)), lowest);
-  const magic = f32x4.splat(12582912.0);
-  const shifted = madd(clamped, f32x4.splat(1.44269504088896341), magic);
-  const n = f32x4.sub(shifted, magic);
-  let r = madd(n, f32x4.splat(-0.693359375), clamped);
-  r = madd(n, f32x4.splat(2.12194440e-4), r);
-  let p = f32x4.splat(1.9875691500e-4);
-  p = madd(p, r, f32x4.splat(1.3981999507e-3));
-  p = madd(p, r, f32x4.splat(8.3334519073e-3));
-  p = madd(p, r, f32x4.splat(4.1665795894e-2));
-  p = madd(p, r, f32x4.splat(1.6666665459e-1));
-  p = madd(p, r, f32x4.splat(5.0000001201e-1));
-  const y = f32x4.add(madd(p, f32x4.mul(r, r), r), f32x4.splat(1.0));
-  const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(127 << 23));
-  return v128.and(f32x4.mul(y, power), f32x4.ge(x, lowest));
-}
-
-export function exp1(x: f32): f32 {
-  return f32x4.extract_lane(exp4(f32x4.splat(x)), 0);
-}
-
-/** `x / (1 + e^-x)`. */
-@inline
-export function silu4(x: v128): v128 {
-  return f32x4.div(x, f32x4.add(f32x4.splat(1.0), exp4(f32x4.neg(x))));
 }
 
 /** Loads the last `count` (1 to 3) floats of a row, zeros after them. */
@@ -130,4 +101,21 @@ export function log1(x: f64): f64 {
   let series = 1.0 / 21.0;
   for (let i = 19; i > 0; i -= 2) series = series * z + 1.0 / <f64>i;
   return exponent * 0.6931471805599453 + 2 * s * series;
+}
+
+/** Masks of a widened f16, of nibbles and of bit pairs in 16 bits; in memory like the terms of the exponential. */
+export const HALF_MASK: usize = memory.data<u32>([0x8fffffff]);
+export const NIBBLE_MASK: usize = memory.data<u32>([0x000f000f]);
+export const PAIR_MASK: usize = memory.data<u32>([0x00300030]);
+
+/**
+ * Reads a word of every cache line. Arithmetic leaves too few loads in flight to stream from memory, a burst like
+ * this does not. `sink` keeps the reads alive.
+ */
+export function touch(from: usize, bytes: usize, sink: usize): void {
+  let all = 0;
+  for (const end = from + bytes; from < end; from += 256) {
+    all |= load<i32>(from) | load<i32>(from, 64) | load<i32>(from, 128) | load<i32>(from, 192);
+  }
+  store<i32>(sink, all);
 }

@@ -104,6 +104,7 @@ export class Outbox {
     } catch (thrown) {
       if (this.#queue.at(-1) !== item) return;
       this.#remove(item);
+      this.#watch();
       throw thrown;
     }
   }
@@ -123,8 +124,7 @@ export class Outbox {
     this.#queue.length = this.#inFlight.length = 0;
     this.#keys.clear();
     this.#waitingBytes = this.#inFlightBytes = this.#unanswered = 0;
-    this.#cancelProbe?.();
-    this.#cancelProbe = null;
+    this.#unwatch();
   }
 
   /** Sends on after a while or an answer; the transport itself tells of what fails then. */
@@ -193,21 +193,27 @@ export class Outbox {
 
   /** Asks from time to time, as long as something waits, since answers may be lost. */
   #watch(): void {
-    if (this.#queue.length === 0 || this.#cancelProbe) return;
-    this.#cancelProbe = this.#host.clock.setTimer(this.#limits.probeMs, () => {
+    if (this.#queue.length === 0) return this.#unwatch();
+    this.#cancelProbe ??= this.#host.clock.setTimer(this.#limits.probeMs, () => {
       this.#cancelProbe = null;
-      if (this.#queue.length === 0) return;
       if (this.#unanswered++ >= this.#limits.probes) return this.#host.lost();
       this.#host.probe();
       this.#resume();
     });
   }
 
+  #unwatch(): void {
+    this.#cancelProbe?.();
+    this.#cancelProbe = null;
+  }
+
   #withdraw({ from, id }: Envelope & { readonly from: string; readonly id: number }): boolean {
     const key = `${from}#${id}`;
     const item = this.#queue.find(({ keys, first }) => first === undefined && keys[1] === key);
-    if (item) this.#remove(item);
-    return item !== undefined;
+    if (!item) return false;
+    this.#remove(item);
+    this.#watch();
+    return true;
   }
 
   #add(item: Item): void {

@@ -12,9 +12,11 @@ export function isRequest(envelope: Envelope): envelope is RequestEnvelope {
   return envelope.type === "ask" || envelope.type === "stream" || envelope.type === "watch";
 }
 
+const answers: ReadonlySet<string> = new Set(["reply", "fail", "item", "end", "down"]);
+
 /** Whether an envelope is an answer. */
 export function isAnswer(envelope: Envelope): envelope is AnswerEnvelope {
-  return ["reply", "fail", "item", "end", "down"].includes(envelope.type);
+  return answers.has(envelope.type);
 }
 
 /** The answer to a request that fails. */
@@ -24,30 +26,42 @@ export function failureOf({ type, to, from, id }: RequestHead, error: WireError)
   return { type: "down", ...head, reason: { type: "Lost", message: error.message } };
 }
 
-/** The requests to one node that have no answer yet, and the numbers of their packets. */
+interface Entry {
+  readonly head: RequestHead;
+  /** The number of its packet, or of the first of its parts. */
+  readonly sequence: number;
+}
+
+/** The requests to one node that have no answer yet. */
 export class PendingRequests {
-  readonly #entries = new Map<string, { readonly head: RequestHead; readonly sequence: number }>();
+  /** By the asker's number: several lanes count from starts of their own, far apart. */
+  readonly #entries = new Map<number, Entry>();
 
   get isEmpty(): boolean {
     return this.#entries.size === 0;
   }
 
   /** Notes what was sent. */
-  sent({ type, to, from, id }: RequestHead, sequence: number): void {
-    this.#entries.set(`${from}#${id}`, { head: { type, to, from, id }, sequence });
+  sent(head: RequestHead, sequence: number): void {
+    this.#entries.set(head.id, { head, sequence });
   }
 
   /** Notes that nobody waits any more, and answers whether anybody did. */
   settle(asker: string, id: number): boolean {
-    return this.#entries.delete(`${asker}#${id}`);
+    return this.#entries.get(id)?.head.from === asker && this.#entries.delete(id);
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#entries.clear();
   }
 
   /** Forgets what was sent before a number, and answers it. */
   takeBefore(upTo: number): RequestHead[] {
     const taken: RequestHead[] = [];
-    for (const [key, { head, sequence }] of [...this.#entries]) {
+    for (const [id, { head, sequence }] of [...this.#entries]) {
       if (sequence >= upTo) continue;
-      this.#entries.delete(key);
+      this.#entries.delete(id);
       taken.push(head);
     }
     return taken;

@@ -125,12 +125,15 @@ export class Receiver {
     const inbox = known && known.incarnation >= incarnation
       ? known
       : this.#open(source, incarnation);
-    const now = this.#options.clock.now();
-    if (!inbox.isConfirmed && now - inbox.greetedAt >= this.#options.greetMs) {
-      inbox.greetedAt = now;
-      this.#options.greet(source);
-    }
+    if (!inbox.isConfirmed) this.#greet(source, inbox);
     return inbox;
+  }
+
+  #greet(source: string, inbox: Inbox): void {
+    const now = this.#options.clock.now();
+    if (now - inbox.greetedAt < this.#options.greetMs) return;
+    inbox.greetedAt = now;
+    this.#options.greet(source);
   }
 
   #open(source: string, incarnation: number): Inbox {

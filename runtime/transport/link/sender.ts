@@ -14,8 +14,9 @@ import {
   stamp,
   type Taken,
 } from "./packet.ts";
-import { isRequest, PendingRequests, type RequestHead } from "./pending.ts";
-import { remember, type Sent, SentLog } from "./sent_log.ts";
+import { Peer } from "./peer.ts";
+import type { RequestHead } from "./pending.ts";
+import { remember, type Sent } from "./sent_log.ts";
 import { subjectOf } from "./subjects.ts";
 
 /** What a sender needs of its link. */
@@ -43,25 +44,13 @@ export interface Missed {
   readonly lost: readonly Sent[] | null;
 }
 
-/** The packets to one node, numbered. */
-interface Numbers {
-  /** The number of the next one. */
-  next: number;
-  /** That of the first one to the present life of the node. */
-  base: number;
-  /** Those that may yet turn out to be lost. */
-  log: SentLog;
-}
-
 /** Nodes that are sent to at most: names cost memory, and whoever asks is answered. */
-const maxNumbers = 65_536;
+const maxPeers = 65_536;
 
 /** What goes out of a node: everything has a number, and large messages go as they are taken. */
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #outboxes = new Map<string, Outbox>();
-  readonly #pending = new Map<string, PendingRequests>();
-  readonly #numbers = new Map<string, Numbers>();
+  readonly #peers = new Map<string, Peer>();
   #incarnation: number;
   #cancelProbes: (() => void) | null = null;
 
@@ -74,32 +63,32 @@ export class Sender {
   send(envelope: Envelope): void {
     const { to, type } = envelope;
     const node = to.slice(0, to.indexOf("/"));
-    if (type === "cancel") this.#pending.get(node)?.settle(envelope.from, envelope.id);
+    const peer = this.#peerOf(node);
+    if (type === "cancel") peer.pending.settle(envelope.from, envelope.id);
     const subject = subjectOf(this.#options.node, to);
     const message = encodeMessage(envelope, this.#options.maxMessageBytes);
-    const known = this.#outboxes.get(node);
-    const mustWait = known?.mustWait(envelope, message) ?? message.byteLength > this.#largeBytes;
-    if (mustWait) (known ?? this.#openOutbox(node)).send(envelope, subject, message);
-    else this.#publish(node, envelope, subject, message);
+    const mustWait = peer.outbox?.mustWait(envelope, message) ??
+      message.byteLength > this.#largeBytes;
+    if (mustWait) this.#outboxOf(node, peer).send(envelope, subject, message);
+    else this.#publish(peer, remember(envelope), subject, message);
   }
 
   /** Gives a sign of life, which is answered with what was taken. */
   greet(node: string, token?: string): void {
     quietly(() => {
       const { transport } = this.#options;
-      const subject = this.#subjectOf(node);
-      const numbers = this.#numbersOf(node);
-      const hello = encodeHello({ incarnation: this.#incarnation, sequence: numbers.next });
-      if (token === undefined) transport.publish(subject, hello);
-      else transport.probe(subject, token, hello);
-      numbers.next++;
+      const peer = this.#peerOf(node);
+      const hello = encodeHello({ incarnation: this.#incarnation, sequence: peer.next });
+      if (token === undefined) transport.publish(this.#subjectOf(node), hello);
+      else transport.probe(this.#subjectOf(node), token, hello);
+      peer.log.add(null);
     });
   }
 
   /** Tells a node what was taken of it. */
   tell(node: string, inbox: Inbox): void {
     quietly(() => {
-      const { next, base } = this.#numbersOf(node);
+      const { next, base } = this.#peerOf(node);
       const head = { incarnation: this.#incarnation, sequence: next - 1 };
       const packet = encodeTaken(head, inbox.taken(base));
       this.#options.transport.publish(this.#subjectOf(node), packet);
@@ -108,51 +97,45 @@ export class Sender {
 
   /** Notes that a node is heard in a new life. */
   met(node: string): void {
-    const numbers = this.#numbers.get(node);
-    if (numbers) numbers.base = numbers.next;
+    const peer = this.#peers.get(node);
+    if (peer) peer.base = peer.next;
   }
 
   /** Notes what a node has taken, and answers what it has not; null if that is of a former life. */
   taken(node: string, { of, upTo, since, gaps }: Taken): Missed | null {
     if (of !== this.#incarnation) return null;
-    const outbox = this.#outboxes.get(node);
-    outbox?.taken(upTo);
-    if (outbox?.isIdle) this.#outboxes.delete(node);
-    const formerly = this.#pending.get(node)?.takeBefore(since) ?? [];
-    const numbers = this.#numbers.get(node);
-    return { formerly, lost: numbers ? numbers.log.settle(upTo, gaps) : [] };
+    const peer = this.#peers.get(node);
+    if (!peer) return { formerly: [], lost: [] };
+    peer.outbox?.taken(upTo);
+    if (peer.outbox?.isIdle) peer.outbox = null;
+    return { formerly: peer.pending.takeBefore(since), lost: peer.log.settle(upTo, gaps) };
   }
 
   /** Notes that a request to a node waits no more, and answers whether it did. */
   settle(node: string, asker: string, id: number): boolean {
-    const pending = this.#pending.get(node);
-    const wasThere = pending?.settle(asker, id) ?? false;
-    if (pending?.isEmpty) this.#pending.delete(node);
-    return wasThere;
-  }
-
-  /** Sends nothing by itself any more. */
-  close(): void {
-    this.#cancelProbes?.();
-    this.#pending.clear();
+    return this.#peers.get(node)?.pending.settle(asker, id) ?? false;
   }
 
   /** Gives up what waits for nodes that are gone. */
   lost(loss: Loss): void {
-    for (const [node, outbox] of [...this.#outboxes]) {
+    for (const [node, peer] of this.#peers) {
       if (!isLost(loss, node)) continue;
-      outbox.clear("Terminated");
-      this.#outboxes.delete(node);
-    }
-    for (const node of [...this.#pending.keys()]) {
-      if (isLost(loss, node)) this.#pending.delete(node);
+      peer.outbox?.clear("Terminated");
+      peer.outbox = null;
+      peer.pending.clear();
     }
   }
 
   /** Begins a new life. */
   renew(): void {
-    for (const { log, next } of this.#numbers.values()) log.renew(next);
+    for (const { log } of this.#peers.values()) log.renew();
     this.#incarnation = Math.max(this.#incarnation + 1, this.#options.newIncarnation());
+  }
+
+  /** Sends nothing by itself any more. */
+  close(): void {
+    this.#cancelProbes?.();
+    this.#peers.clear();
   }
 
   /** Messages of more bytes go by an outbox. */
@@ -160,80 +143,72 @@ export class Sender {
     return Math.min(this.#options.limits.largeBytes, this.#options.transport.maxPayload);
   }
 
-  #numbersOf(node: string): Numbers {
-    let numbers = this.#numbers.get(node);
-    if (!numbers) {
-      if (this.#numbers.size >= maxNumbers) {
-        throw new ActorError("Overloaded", `Cannot send to more nodes than: ${maxNumbers}`);
-      }
-      this.#numbers.set(node, numbers = { next: 0, base: 0, log: new SentLog() });
-    }
-    return numbers;
-  }
-
   #subjectOf(node: string): string {
     return subjectOf(this.#options.node, `${node}/main`);
   }
 
-  /** Publishes a message under the next number, which is used up only if it could be sent. */
-  #publish(node: string, envelope: Envelope, subject: string, message: Uint8Array): number {
-    const numbers = this.#numbersOf(node);
-    const head = { incarnation: this.#incarnation, sequence: numbers.next };
-    this.#options.transport.publish(subject, stamp(message, "message", head));
-    numbers.log.add(head.sequence, remember(envelope));
-    this.#began(node, envelope, head.sequence);
-    return numbers.next++;
+  #peerOf(node: string): Peer {
+    let peer = this.#peers.get(node);
+    if (peer) return peer;
+    if (this.#peers.size >= maxPeers) {
+      throw new ActorError("Overloaded", `Cannot send to more nodes than: ${maxPeers}`);
+    }
+    this.#peers.set(node, peer = new Peer());
+    return peer;
   }
 
-  #publishPart(node: string, sent: Sent, subject: string, part: OutboxPart): number {
-    const numbers = this.#numbersOf(node);
-    const head = { incarnation: this.#incarnation, sequence: numbers.next };
-    const { message = head.sequence, offset, total, bytes } = part;
+  /** Publishes a message under the next number, which is used up only if it could be sent. */
+  #publish(peer: Peer, sent: Sent, subject: string, message: Uint8Array): number {
+    const sequence = peer.next;
+    const head = { incarnation: this.#incarnation, sequence };
+    this.#options.transport.publish(subject, stamp(message, "message", head));
+    this.#began(peer, sent, sequence);
+    peer.log.add(sent);
+    return sequence;
+  }
+
+  #publishPart(peer: Peer, sent: Sent, subject: string, part: OutboxPart): number {
+    const sequence = peer.next;
+    const head = { incarnation: this.#incarnation, sequence };
+    const { message = sequence, offset, total, bytes } = part;
     const partHead = encodePartHead(head, { message, offset, total });
     this.#options.transport.publish(subject, partHead, bytes);
-    numbers.log.add(head.sequence, sent);
-    return numbers.next++;
+    if (offset === 0) this.#began(peer, sent, sequence);
+    peer.log.add(sent);
+    return sequence;
   }
 
-  #began(node: string, envelope: Envelope, sequence: number): void {
-    if (!isRequest(envelope)) return;
-    let pending = this.#pending.get(node);
-    if (!pending) this.#pending.set(node, pending = new PendingRequests());
-    pending.sent(envelope, sequence);
+  #began(peer: Peer, sent: Sent, sequence: number): void {
+    if (sent.kind !== "request") return;
+    peer.pending.sent(sent.head, sequence);
     this.#probe();
   }
 
   /** Asks nodes, as long as they owe answers, for a sign of life, which tells of all that was lost. */
   #probe(): void {
-    if (this.#cancelProbes || this.#pending.size === 0) return;
-    this.#cancelProbes = this.#options.clock.setTimer(this.#options.limits.probeMs / 2, () => {
+    this.#cancelProbes ??= this.#options.clock.setTimer(this.#options.limits.probeMs / 2, () => {
       this.#cancelProbes = null;
-      for (const node of this.#pending.keys()) {
+      for (const [node, { pending }] of this.#peers) {
+        if (pending.isEmpty) continue;
         this.greet(node, subjectOf(node, `${this.#options.node}/main`));
         this.#options.owes(node);
+        this.#probe();
       }
-      this.#probe();
     });
   }
 
-  #openOutbox(node: string): Outbox {
+  #outboxOf(node: string, peer: Peer): Outbox {
     const { clock, transport, unsent, stuck } = this.#options;
     const limits = { ...this.#options.limits, largeBytes: this.#largeBytes };
-    const outbox = new Outbox(limits, {
+    return peer.outbox ??= new Outbox(limits, {
       clock,
       maxPayload: transport.maxPayload,
-      publishWhole: (item) => this.#publish(node, item.envelope, item.subject, item.message),
-      publishPart: (item, part) => {
-        const sequence = this.#publishPart(node, item.sent, item.subject, part);
-        if (part.message === undefined) this.#began(node, item.envelope, sequence);
-        return sequence;
-      },
+      publishWhole: (item) => this.#publish(peer, item.sent, item.subject, item.message),
+      publishPart: (item, part) => this.#publishPart(peer, item.sent, item.subject, part),
       probe: () => this.greet(node),
       dropped: unsent,
       lost: () => stuck(node),
     });
-    this.#outboxes.set(node, outbox);
-    return outbox;
   }
 }
 

@@ -13,44 +13,57 @@ export type Sent =
   /** It may be sent again: twice does no harm. */
   | { readonly kind: "repeatable"; readonly envelope: Envelope };
 
-const maxEntries = 4096;
+const maxEntries = 8192;
 
-/** What was sent to one node and may yet turn out to be lost. */
+/** The packets to one node: how many there were, and those that may yet turn out to be lost. */
 export class SentLog {
-  readonly #entries = new Map<number, Sent>();
-  /** What was sent before is known to have come, or was made good. */
+  /** What the packets from number `#first` on carried; null for a sign of life. */
+  #entries: (Sent | null)[] = [];
+  #first = 0;
+  /** What was sent before is known to have come, or was made good; between this and `#first`, forgotten. */
   #settledTo = 0;
-  /** What was sent before was forgotten, for want of room. */
-  #forgottenTo = 0;
 
-  /** Notes a message by the number of a packet; the parts of a message share what is noted. */
-  add(sequence: number, sent: Sent): void {
-    this.#entries.set(sequence, sent);
-    if (this.#entries.size <= maxEntries) return;
-    const oldest = this.#entries.keys().next().value!;
-    this.#entries.delete(oldest);
-    this.#forgottenTo = oldest + 1;
+  /** The number of the next packet. */
+  get next(): number {
+    return this.#first + this.#entries.length;
   }
 
-  /** Begins anew: what was sent before a number does not count any more. */
-  renew(next: number): void {
-    this.#entries.clear();
-    this.#settledTo = next;
+  /** Notes the next packet; the parts of a message share what is noted. */
+  add(sent: Sent | null): void {
+    this.#entries.push(sent);
+    if (this.#entries.length > maxEntries) this.#drop(maxEntries / 2);
+  }
+
+  /** Begins anew: what was sent until now does not count any more. */
+  renew(): void {
+    this.#drop(this.#entries.length);
+    this.#settledTo = this.#first;
   }
 
   /** Notes how far the node has come, and answers what it missed; null if that was forgotten. */
   settle(upTo: number, gaps: readonly Gap[]): Sent[] | null {
-    if (upTo <= this.#settledTo) return [];
+    const end = Math.min(upTo, this.next);
+    if (end <= this.#settledTo) return [];
     const open = gaps.filter(({ to }) => to > this.#settledTo);
-    const isKnown = open.every(({ from }) => Math.max(from, this.#settledTo) >= this.#forgottenTo);
-    const missed = new Set<Sent>();
-    for (const [sequence, sent] of this.#entries) {
-      if (sequence >= upTo) break;
-      if (open.some(({ from, to }) => from <= sequence && sequence < to)) missed.add(sent);
-      this.#entries.delete(sequence);
-    }
-    this.#settledTo = upTo;
+    const isKnown = open.every(({ from }) => Math.max(from, this.#settledTo) >= this.#first);
+    const missed = new Set(open.flatMap(({ from, to }) => this.#between(from, Math.min(to, end))));
+    this.#drop(end - this.#first);
+    this.#settledTo = end;
     return isKnown ? [...missed] : null;
+  }
+
+  #between(from: number, to: number): Sent[] {
+    const range = this.#entries.slice(
+      Math.max(0, from - this.#first),
+      Math.max(0, to - this.#first),
+    );
+    return range.filter((sent) => sent !== null);
+  }
+
+  #drop(count: number): void {
+    if (count <= 0) return;
+    this.#entries = this.#entries.slice(count);
+    this.#first += count;
   }
 }
 

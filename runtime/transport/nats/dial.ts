@@ -7,8 +7,8 @@ import { formatServer, type ServerUrl } from "./options.ts";
 
 /** A connected stream of bytes. */
 export interface ByteStream {
-  /** What comes in, in buffers that nobody uses again; ends or throws when the peer is gone. */
-  readonly chunks: AsyncIterable<ArrayBuffer>;
+  /** What comes in next, in a buffer that nobody uses again; null or an error once the peer is gone. */
+  read(): Promise<ArrayBuffer | null>;
   /** Resolves once the bytes are with the kernel. */
   write(bytes: Uint8Array): Promise<unknown>;
   close(): void;
@@ -25,8 +25,12 @@ export function dial(server: ServerUrl, tls: TlsFiles): Promise<ByteStream> {
 async function dialPlain({ host, port }: ServerUrl): Promise<ByteStream> {
   const connection = await Deno.connect({ hostname: bare(host), port });
   connection.setNoDelay(true);
+  const buffer = new Uint8Array(readBytes);
   return {
-    chunks: readAll(connection),
+    async read() {
+      const bytes = await connection.read(buffer);
+      return bytes === null ? null : buffer.buffer.slice(0, bytes);
+    },
     async write(bytes) {
       for (let at = 0; at < bytes.byteLength;) at += await connection.write(bytes.subarray(at));
     },
@@ -38,15 +42,6 @@ async function dialPlain({ host, port }: ServerUrl): Promise<ByteStream> {
       }
     },
   };
-}
-
-async function* readAll(connection: Deno.Conn): AsyncGenerator<ArrayBuffer> {
-  const buffer = new Uint8Array(readBytes);
-  for (;;) {
-    const bytes = await connection.read(buffer);
-    if (bytes === null) return;
-    yield buffer.buffer.slice(0, bytes);
-  }
 }
 
 /**
@@ -85,21 +80,18 @@ async function readGreeting(socket: Socket, server: ServerUrl): Promise<Uint8Arr
 }
 
 function streamOf(socket: Socket, greeting: Uint8Array): ByteStream {
+  const chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let next: Uint8Array | null = greeting;
   return {
-    chunks: follow(socket, greeting),
+    async read() {
+      const chunk = next ?? (await chunks.next()).value;
+      next = null;
+      return chunk === undefined ? null : new Uint8Array(chunk).buffer;
+    },
     // Why a write fails is what the next read throws.
     write: (bytes) => new Promise((resolve) => socket.write(bytes, () => resolve(undefined))),
     close: () => socket.destroy(),
   };
-}
-
-async function* follow(socket: Socket, greeting: Uint8Array): AsyncGenerator<ArrayBuffer> {
-  yield ownBuffer(greeting);
-  for await (const chunk of socket) yield ownBuffer(chunk as Uint8Array);
-}
-
-function ownBuffer(bytes: Uint8Array): ArrayBuffer {
-  return new Uint8Array(bytes).buffer;
 }
 
 /** A host as sockets want it: IPv6 without brackets. */

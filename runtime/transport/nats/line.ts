@@ -27,14 +27,35 @@ export interface LineEvents {
   failed(error: Error): void;
 }
 
-const encoder = new TextEncoder();
-const lineEnd = encoder.encode("\r\n");
-
 /** The status by which a server says that nobody was subscribed. */
 const noResponders = 503;
 
-/** What would begin another command of the protocol. */
-const unsafe = /\s/;
+/** What a subject may not have: what would begin another command, and what is not ASCII. */
+const unsafe = /[^!-~]/;
+
+/** A message of no more bytes is copied into one piece with what goes around it. */
+const smallBytes = 4096;
+
+const lineEnd = Uint8Array.of(13, 10);
+
+/** The pieces of a command of ASCII and what it carries. */
+function publishCommand(
+  line: string,
+  pieces: readonly Uint8Array[],
+  bytes: number,
+): readonly Uint8Array[] {
+  const isSmall = bytes <= smallBytes;
+  const head = new Uint8Array(line.length + (isSmall ? bytes + 2 : 0));
+  for (let i = 0; i < line.length; i++) head[i] = line.charCodeAt(i);
+  if (!isSmall) return [head, ...pieces, lineEnd];
+  let at = line.length;
+  for (const piece of pieces) {
+    head.set(piece, at);
+    at += piece.byteLength;
+  }
+  head.set(lineEnd, at);
+  return [head];
+}
 
 /** One connection to a NATS server, which comes back by itself for as long as it is not closed. */
 export class Line {
@@ -104,7 +125,7 @@ export class Line {
       throw new ActorError("Denied", `Cannot use as subject: ${JSON.stringify(subject)}`);
     }
     const head = replyTo === undefined ? subject : `${subject} ${replyTo}`;
-    this.#socket!.write([encoder.encode(`PUB ${head} ${bytes}\r\n`), ...pieces, lineEnd]);
+    this.#socket!.write(publishCommand(`PUB ${head} ${bytes}\r\n`, pieces, bytes));
   }
 
   subscribe(pattern: string, callback: (subject: string, bytes: Uint8Array) => void): () => void {

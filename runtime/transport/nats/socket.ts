@@ -105,7 +105,7 @@ export class StreamSocket extends ClientSocket {
       if (this.readyState === WebSocket.CLOSED) return stream.close();
       this.#stream = stream;
       this.opened();
-      for await (const data of stream.chunks) {
+      for (let data = await stream.read(); data !== null; data = await stream.read()) {
         if (!this.#stream) return;
         this.onmessage?.({ data });
       }

@@ -8,6 +8,8 @@ export interface Thread {
   readonly name: string;
   /** Resolves once the Worker serves; rejects with `Terminated` if it dies before. */
   readonly ready: Promise<void>;
+  /** Resolves, with the reason, when the Worker is no more. */
+  readonly ended: Promise<string>;
   /** Ends the Worker now; its actors are lost at once. */
   terminate(): void;
 }
@@ -30,6 +32,7 @@ export interface ThreadOptions {
 export function openThread(worker: Worker, options: ThreadOptions): ThreadWithLink {
   const { node, name } = options;
   const ready = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<string>();
   ready.promise.catch(() => {});
   const link = new PortLink(worker, options.receive, ({ handshake }: Handshake) => {
     if (handshake === "listening") link.shake({ handshake: "attach", node, lane: name });
@@ -48,6 +51,7 @@ export function openThread(worker: Worker, options: ThreadOptions): ThreadWithLi
     ready.reject(error);
     terminate();
     options.down(error.message);
+    ended.resolve(why);
   };
   worker.addEventListener("error", (event) => {
     event.preventDefault();
@@ -56,5 +60,11 @@ export function openThread(worker: Worker, options: ThreadOptions): ThreadWithLi
   worker.addEventListener("messageerror", () => down("a message could not be read"));
   // Deno tells nobody that a Worker was terminated, so whoever does it must come by here.
   worker.terminate = () => down("it was terminated");
-  return { name, ready: ready.promise, terminate: worker.terminate, link };
+  return {
+    name,
+    ready: ready.promise,
+    ended: ended.promise,
+    terminate: worker.terminate,
+    link,
+  };
 }

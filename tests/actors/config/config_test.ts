@@ -7,6 +7,7 @@ import {
   parseConfig,
   parseSize,
   resolveServeConfig,
+  type ServeOptions,
   showIssue,
 } from "../../../actors/config/mod.ts";
 
@@ -28,7 +29,7 @@ Deno.test("parseConfig() fills in every default", () => {
   const config = parseConfig({});
   deepEqual(config, {
     families: [],
-    devices: [{ name: "cpu", kind: "cpu" }],
+    devices: [{ name: "auto", kind: "auto" }],
     limits: {
       bodyBytes: 4 * 2 ** 20,
       messages: 1024,
@@ -109,6 +110,18 @@ const wrong: readonly (readonly [unknown, string])[] = [
   [{ limits: { requestSeconds: 0 } }, "limits.requestSeconds must be more than 0: 0"],
   [{ devices: [{ name: "a", threads: 1.5 }] }, "devices[0].threads must be a whole number: 1.5"],
   [
+    { devices: [{ name: "a", kind: "cuda" }] },
+    'devices[0].kind must be one of "auto", "cpu", "gpu", "reference": "cuda"',
+  ],
+  [
+    { devices: [{ name: "a", kind: "gpu" }, { name: "b", kind: "gpu" }] },
+    'devices[1].kind must be gpu only once in a process: "gpu"',
+  ],
+  [
+    { devices: [{ name: "a", kind: "auto" }, { name: "b" }] },
+    'devices[0].kind must stand alone if it is auto: "auto"',
+  ],
+  [
     { logLevel: "loud" },
     'logLevel must be one of "debug", "info", "warn", "error", "silent": "loud"',
   ],
@@ -185,6 +198,19 @@ Deno.test("resolveServeConfig() puts options over the file, the models or the bu
     deepEqual([config.listen.port, config.listen.host], [9, "::1"]);
     deepEqual(config.families.map(({ name, bundled }) => [name, bundled]), [["zoo", true]]);
   });
+});
+
+Deno.test("resolveServeConfig() chooses devices and the GPU's memory", async () => {
+  const devices = async (options: Omit<ServeOptions, "models">) =>
+    (await resolveServeConfig({ ...options, models: ["/m/a"] }, { name: "zoo", models: [] }))
+      .devices;
+  deepEqual(await devices({ gpuMemory: 8e9 }), [{ name: "auto", kind: "auto", memory: 8e9 }]);
+  deepEqual(await devices({ device: "gpu", gpuMemory: 8e9, threads: 3 }), [
+    { name: "gpu", kind: "gpu", memory: 8e9, threads: 3 },
+  ]);
+  deepEqual(await devices({ device: "cpu" }), [{ name: "cpu", kind: "cpu" }]);
+  const refused = devices({ device: "cpu", gpuMemory: 8e9 });
+  await assertRejectsWith(refused, "Usage", "Cannot use --gpu-memory without a GPU: 8000000000");
 });
 
 Deno.test("generateJsonSchema() gives the file beside it; schema_main.ts writes it anew", async () => {

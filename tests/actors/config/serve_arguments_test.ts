@@ -6,7 +6,7 @@ import { assertThrowsWith } from "./support.ts";
 Deno.test("parseServeArguments() reads every option", () => {
   deepEqual(parseServeArguments([]), { kind: "serve", options: { models: [] } });
   const args = "--model a --model=b --family ours --host ::1 --port 0 --threads 4 --keys k.txt " +
-    "--context 512 --kv-cache 64MiB --log-level debug";
+    "--context 512 --kv-cache 64MiB --device gpu --gpu-memory 8GB --log-level debug";
   deepEqual(parseServeArguments(args.split(" ")), {
     kind: "serve",
     options: {
@@ -18,6 +18,8 @@ Deno.test("parseServeArguments() reads every option", () => {
       keys: "k.txt",
       context: 512,
       kvCache: 64 * 2 ** 20,
+      device: "gpu",
+      gpuMemory: 8e9,
       logLevel: "debug",
     },
   });
@@ -60,6 +62,8 @@ const wrong: readonly (readonly [string[], string])[] = [
   [["--threads", "0"], "Cannot use --threads, it must be a whole number from 1 to 1024: 0"],
   [["--context", "1.5"], "Cannot use --context, it must be a whole number of at least 1: 1.5"],
   [["--kv-cache", "0"], "Cannot use --kv-cache, it must be a size such as 4GiB or 512MB: 0"],
+  [["--device", "tpu"], "Cannot use --device, it must be one of auto, cpu, gpu: tpu"],
+  [["--gpu-memory", "much"], "Cannot use --gpu-memory, it must be a size such as"],
   [["--log-level", "loud"], "Cannot use --log-level, it must be one of debug, info"],
   [["--help=yes"], "Cannot give --help a value: yes"],
   [["models/a"], "Cannot use an argument that is no option"],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ReplicaPlacement } from "../../../actors/node_protocol.ts";
-import { partsOf, placesOf } from "../../../actors/planner/mod.ts";
+import { type Demand, partsOf, placesOf } from "../../../actors/planner/mod.ts";
 import { added, demand, giant, layersOf, node, plan } from "./support.ts";
 
 Deno.test("makePlan() gives each node that can hold one its own replica, unless told how many", () => {
@@ -27,6 +27,33 @@ Deno.test("makePlan() splits what no node can hold, by speed and memory", () => 
   assert.deepEqual(added(uneven).map(nodesOf), ["a:8 b:4"], "the slow node is left out");
   const tight = plan([big], { a: node(6, 30), b: node(12, 10) });
   assert.deepEqual(added(tight).map(nodesOf), ["a:5 b:7"], "memory bounds the fast node");
+});
+
+Deno.test("makePlan() gives the GPU to the largest, and the CPU what it has no room for", () => {
+  const devices = (gpu: number) => [
+    { name: "cpu", kind: "cpu", memory: 16e9, speed: 10e9 },
+    { name: "gpu", kind: "gpu", memory: gpu, speed: 500e9 },
+  ];
+  const places = (gpu: number, demands: readonly Demand[]) =>
+    added(plan(demands, { a: node(0, 1, { devices: devices(gpu) }) })).map(
+      ({ level, partitions }) =>
+        [level, ...partitions.map(({ device, layers }) => `${device}:${layers.count}`)].join(" "),
+    );
+  const small = demand({ name: "small" }, { ...giant, weightBytes: 0.6e9 });
+  const large = demand({}, { ...giant, weightBytes: 12e9 });
+  assert.deepEqual(places(16e9, [small, large]), ["giant gpu:12", "small gpu:12"]);
+  assert.deepEqual(places(14e9, [small, large]), ["giant gpu:12", "small gpu:6 cpu:6"]);
+  const [partly] = places(6e9, [large]);
+  assert.match(partly!, /^giant gpu:5 cpu:/, "a GPU with less room takes what it can");
+  assert.deepEqual(places(1e8, [large]), [places(0, [large])[0]!], "a layer is the least");
+  const pinned = demand({ device: "cpu" });
+  assert.deepEqual(places(16e9, [pinned]), ["giant cpu:12"]);
+  const thick = demand({ kvCache: 1e9 }, { ...giant, weightBytes: 90e9 });
+  assert.deepEqual(places(99e9, [thick]), ["giant gpu:12"], "no bound of WebAssembly on a GPU");
+  assert.match(
+    plan([thick], { a: node(99) }).problems[0]!,
+    /giant without a GPU, a layer is too large for WebAssembly: 7\d\d\d MB$/,
+  );
 });
 
 Deno.test("makePlan() says what does not fit, and what nobody has the files of", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type DeviceWorker, startDevice } from "../../../actors/node/devices.ts";
+import { type DeviceWorker, startDevice } from "../../../actors/node/device_thread.ts";
 import { defineExpertShard } from "../../../actors/experts/mod.ts";
 import { definePartition, Replica, stepCapacity } from "../../../actors/replica/mod.ts";
 import type { ExpertShardProtocol, PartitionProtocol } from "../../../actors/replica_protocol.ts";

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createWebGpuBackend } from "../../../kernels/webgpu/mod.ts";
 import { opened } from "../../../kernels/webgpu/gpu.ts";
 import { openDevice, type WebGpuBackend } from "../../../kernels/mod.ts";
 import { gpuTest, withAdapter } from "../../support/gpu.ts";
@@ -87,6 +88,16 @@ gpuTest("tensor() refuses what is larger than a buffer", async (backend, gpu) =>
     "Cannot allocate huge",
   );
 });
+
+gpuTest("tensor() keeps all backends of a GPU within its budget", async (backend, gpu) => {
+  const other = createWebGpuBackend({ gpu });
+  const bytes = { label: "half", dtype: "f32", shape: [4096] } as const;
+  for (const one of [backend, other]) one.tensor(bytes);
+  const more = () => backend.tensor(bytes);
+  await assertRefused(more, "OutOfMemory", "16384 bytes asked, 7232 left");
+  other.close();
+  more();
+}, { maxBytes: 40_000 });
 
 gpuTest("run() works with awaited maps, too", async (backend, gpu) => {
   assert.equal(gpu.mapping, "awaited");

@@ -1,0 +1,11 @@
+/**
+ * A node's device Worker that computes on the CPU whatever it is asked for, and, as a `gpu`, dies when anything
+ * is said on the channel `lose the device`.
+ */
+const { searchParams } = new URL(import.meta.url);
+if (searchParams.get("kind") === "gpu") {
+  new BroadcastChannel("lose the device").onmessage = () => {
+    throw new Error("Lost on order");
+  };
+}
+await import("../../../actors/node/device_worker.ts?kind=cpu&threads=1");
