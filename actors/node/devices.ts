@@ -1,4 +1,4 @@
-import type { System } from "../../runtime/mod.ts";
+import { reject, type System } from "../../runtime/mod.ts";
 import { ConfigError, type DeviceConfig } from "../config/mod.ts";
 import type { DeviceFacts } from "../node_protocol.ts";
 import { chooseDevices } from "./choose_devices.ts";
@@ -59,11 +59,11 @@ export class Devices {
     );
   }
 
-  /** Waits for the Worker of a device, and answers the most bytes that one partition on it may allocate. */
-  async ready(name: string): Promise<number> {
-    const device = this.#devices.find((candidate) => candidate.name === name);
-    await device?.ready;
-    return device?.maxBytes ?? 0;
+  /** Loads a part on a device, once that is there; `work` is told the most bytes that the part may allocate. */
+  async load<T>(name: string, work: (maxBytes: number) => Promise<T>): Promise<T> {
+    const device = this.#devices.find((candidate) => candidate.name === name) ??
+      reject(`Cannot find a device: ${name}`);
+    return await device.load(work);
   }
 
   /** Begins no more Workers: the node stops. */

@@ -1,4 +1,4 @@
-import { sleep, type System } from "../../runtime/mod.ts";
+import { ActorError, type ActorRef, sleep, type System } from "../../runtime/mod.ts";
 import type { DeviceFacts } from "../node_protocol.ts";
 import { PARTITION_BYTES } from "../planner/mod.ts";
 import type { ChosenDevice } from "./choose_devices.ts";
@@ -17,6 +17,9 @@ const MOST_LOSSES = { count: 3, withinMs: 10 * 60_000 } as const;
 /** How long a device is left alone after a loss: first, and how much longer after the next. */
 const BACKOFF = { firstMs: 100, factor: 3 } as const;
 
+/** How often a Worker is asked for a sign of life, and how long it may take: it gives none during a step. */
+const PULSE = { everyMs: 15_000, withinMs: 120_000 } as const;
+
 /** How a device is kept. */
 export interface KeptDeviceOptions {
   readonly system: System;
@@ -24,6 +27,8 @@ export interface KeptDeviceOptions {
   readonly measured: boolean;
   /** The module that its Worker runs. */
   readonly module?: URL;
+  /** How often its Worker is asked for a sign of life, and how long it may take, in milliseconds. */
+  readonly pulse?: { readonly everyMs: number; readonly withinMs: number };
   /** Called after each change of {@link KeptDevice.facts}. */
   readonly changed: () => void;
 }
@@ -41,6 +46,8 @@ export class KeptDevice {
   #ready: Promise<void>;
   #losses: number[] = [];
   #closed = false;
+  /** Parts that are being loaded, and all that ever were. */
+  readonly #loads = { open: 0, total: 0 };
 
   /** Starts it. */
   constructor(config: ChosenDevice, options: KeptDeviceOptions) {
@@ -64,14 +71,21 @@ export class KeptDevice {
     return this.#description;
   }
 
-  /** The most that one partition on it may allocate, in bytes. */
-  get maxBytes(): number {
-    return this.#config.kind === "gpu" ? gpuBudget(this.#config) : PARTITION_BYTES;
-  }
-
   /** Resolves once its Worker runs; rejects when it could not be started, or does not come back. */
   get ready(): Promise<void> {
     return this.#ready;
+  }
+
+  /** Loads a part on it, once its Worker runs; `work` is told the most bytes that the part may allocate. */
+  async load<T>(work: (maxBytes: number) => Promise<T>): Promise<T> {
+    await this.#ready;
+    this.#loads.open++;
+    this.#loads.total++;
+    try {
+      return await work(this.#config.kind === "gpu" ? gpuBudget(this.#config) : PARTITION_BYTES);
+    } finally {
+      this.#loads.open--;
+    }
   }
 
   /** Ends its Worker for good; its actors should have stopped. */
@@ -93,13 +107,29 @@ export class KeptDevice {
       const meter = await system.spawnOn<MeterProtocol>(this.name, "meter", undefined);
       this.#description = await meter.ask("describe");
       const speed = measured ? await meter.ask("measure") : UNKNOWN_SPEED;
-      await system.stop(meter);
+      void this.#watch(worker, meter);
       this.#facts = { name: this.name, kind: this.#config.kind, memory: this.#memory(), speed };
     } catch (error) {
       worker.close();
       throw error;
     }
     worker.thread.ended.then((why) => this.#lost(why));
+  }
+
+  /** Ends a Worker that hangs, as on a GPU that never answers. Loading a model takes the time that it takes. */
+  async #watch({ thread, close }: DeviceWorker, meter: ActorRef<MeterProtocol>): Promise<void> {
+    const { system: { clock, log }, pulse: { everyMs, withinMs } = PULSE } = this.#options;
+    const end = new AbortController();
+    thread.ended.then(() => end.abort());
+    for (;;) {
+      await sleep(clock, everyMs, end.signal).catch(() => {});
+      if (end.signal.aborted) return;
+      const { open, total } = this.#loads;
+      const isLate = await isExpired(meter.ask("describe", undefined, { deadlineMs: withinMs }));
+      if (!isLate || this.#closed || open > 0 || total < this.#loads.total) continue;
+      log.error("A device gives no sign of life", { device: this.name, ms: withinMs });
+      return close();
+    }
   }
 
   #memory(): number {
@@ -152,5 +182,15 @@ export class KeptDevice {
     system.log.error("Goes on without a device", { device: this.name, why: error.message });
     this.#facts = undefined;
     changed();
+  }
+}
+
+/** Whether an ask was not answered in time. */
+async function isExpired(answer: Promise<unknown>): Promise<boolean> {
+  try {
+    await answer;
+    return false;
+  } catch (error) {
+    return error instanceof ActorError && error.code === "Timeout";
   }
 }

@@ -34,11 +34,12 @@ export async function spawnPart(
   if (named?.place.node !== system.node) {
     return reject(`Cannot host on ${system.node} what belongs elsewhere: ${named?.address}`);
   }
-  const maxBytes = await devices.ready(named.place.device);
-  return await system.spawnOn(named.place.device, part.kind, argsOf(order, model, maxBytes), {
-    id: partId(placement, part),
-    deadlineMs: LOAD_DEADLINE_MS,
-  });
+  const { device } = named.place;
+  const options = { id: partId(placement, part), deadlineMs: LOAD_DEADLINE_MS };
+  return await devices.load(
+    device,
+    (maxBytes) => system.spawnOn(device, part.kind, argsOf(order, model, maxBytes), options),
+  );
 }
 
 function argsOf(order: HostOrder, model: ShelvedModel, maxBytes: number) {

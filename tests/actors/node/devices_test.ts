@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { type DeviceConfig, parseConfig } from "../../../actors/config/mod.ts";
 import { chooseDevices } from "../../../actors/node/choose_devices.ts";
+import { KeptDevice } from "../../../actors/node/kept_device.ts";
 import { startNode } from "../../../actors/node/mod.ts";
 import { type GpuInfo, KernelError } from "../../../kernels/mod.ts";
-import { createLogger } from "../../../runtime/mod.ts";
+import { createLogger, createSystem } from "../../../runtime/mod.ts";
 import { sharedTest } from "../../support/shared.ts";
 import { greedyIds, publishedIds } from "./support.ts";
 
@@ -80,6 +81,30 @@ sharedTest(
     }
   },
 );
+
+Deno.test("a device that hangs is begun anew", async () => {
+  const system = createSystem({ node: "local", log: createLogger({ level: "silent" }) });
+  const isBack = Promise.withResolvers<void>();
+  const device = new KeptDevice({ name: "gpu", kind: "gpu" }, {
+    system,
+    measured: false,
+    module: new URL("./device_to_lose.ts", import.meta.url),
+    pulse: { everyMs: 10, withinMs: 500 },
+    changed: isBack.resolve,
+  });
+  const orders = new BroadcastChannel("lose the device");
+  try {
+    await device.ready;
+    orders.postMessage("hang");
+    await isBack.promise;
+    assert(await device.load((maxBytes) => Promise.resolve(maxBytes)) > 0);
+  } finally {
+    orders.close();
+    device.retire();
+    await system.shutdown();
+    device.close();
+  }
+});
 
 Deno.test("startNode() says in one line why a device cannot be started", async () => {
   const config = parseConfig({ devices: [{ name: "gpu", kind: "gpu" }] });

@@ -55,13 +55,16 @@ sharedTest(
   async (dir) => {
     await withFamily([{ name: "one", model: dir, replicas: 2 }], async (router, node) => {
       const { prompt, ids } = publishedIds(dir);
-      const lose = async (count: number) => {
-        if (count !== 2) return;
-        const busy = (await busyReplica(router))!;
+      let isLost = false;
+      const lose = async () => {
+        const busy = isLost ? undefined : await busyReplica(router);
+        if (busy === undefined) return;
+        isLost = true;
         const partition = busy.replace("/replica/", "/partition/") + "-0";
         await node.system.stop(node.system.ref<PartitionProtocol>(partition));
       };
       assert.deepEqual(await greedyIds(router, prompt, 120, lose), ids.slice(0, 120));
+      assert(isLost);
     });
   },
 );
