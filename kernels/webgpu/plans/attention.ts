@@ -8,7 +8,10 @@ import {
   type DecodeLayout,
   decodeLayout,
   MOST_SPLITS,
+  pagesHere,
+  roundKeys,
   splitsOf,
+  teamUnroll,
   TILE_ROWS,
 } from "./attention_layout.ts";
 import { canRotate, rotatedBindings, rotatedDefines } from "./attention_rotation.ts";
@@ -63,11 +66,11 @@ function decode(
   shared: Defines,
   bindings: readonly Binding[],
   shape: AttentionShape,
-  { dtype }: KvCacheSpec,
+  { dtype, pageSize }: KvCacheSpec,
 ): Dispatch {
   const isLive = (counts: Counts) =>
     decodeLayout(layout, counts) === variant && splitsOf(layout, counts) > 1 === isSplit;
-  const defines = { ...shared, ...decodeDefines(variant, shape), SPLIT: isSplit };
+  const defines = { ...shared, ...decodeDefines(layout, variant, shape, pageSize), SPLIT: isSplit };
   const dispatch: Dispatch = {
     label: isSplit ? "attention of parts of contexts" : "attention of single tokens",
     kernel: "attention_decode",
@@ -207,22 +210,34 @@ function definesOf(
     PART: layout.part,
     TILED_FROM: layout.tiledFrom,
     TILE_ROWS,
+    UNROLL: layout.unroll,
     VECTORS: layout.tileVectors,
     CHUNKS: Math.ceil(headDim / 4 / layout.tileVectors),
   };
 }
 
-function decodeDefines(variant: DecodeLayout, { kvHeads }: AttentionShape): Defines {
-  const { heads, blocks, teams, threads, shuffles, columns, exchange } = variant;
+function decodeDefines(
+  { unroll }: AttentionLayout,
+  variant: DecodeLayout,
+  { kvHeads }: AttentionShape,
+  pageSize: number,
+): Defines {
+  const { heads, blocks, teams, fours, threads, shuffles, columns, exchange } = variant;
+  const keys = roundKeys(variant);
+  const held = pagesHere(variant, pageSize);
   return {
     HEADS_HERE: heads,
     BLOCKS: blocks / kvHeads,
     TEAMS: teams,
+    TEAM_UNROLL: teamUnroll(variant, unroll),
+    FOURS: fours,
     THREADS: threads,
     SUBGROUPS: shuffles,
     COLUMNS: columns,
     EXCHANGE: exchange,
-    ROUND_KEYS: 4 * teams,
+    ROUND_KEYS: keys,
+    PAGES_HERE: held,
+    SEGMENT_KEYS: Math.floor((held - 1) * pageSize / keys) * keys,
   };
 }
 

@@ -8,6 +8,8 @@ import { kvStride } from "../kv_cache.ts";
 export const TILE_ROWS = 32;
 /** The largest head whose result `attention_prefill.wgsl` holds in registers. */
 const MAX_HEAD_DIM = 256;
+/** Least pages whose places a decoding workgroup holds. */
+const LEAST_PAGES = 128;
 /** Bytes of a vector in workgroup memory. */
 const VECTOR = 16;
 
@@ -21,6 +23,8 @@ export interface DecodeLayout {
   readonly lanes: number;
   /** Teams of a workgroup. */
   readonly teams: number;
+  /** Keys that a team takes at once, in fours. */
+  readonly fours: number;
   /** Threads of a workgroup. */
   readonly threads: number;
   /** Whether a team lies in one subgroup. */
@@ -40,6 +44,8 @@ export interface AttentionLayout {
   readonly sharedFrom: number;
   /** Vectors of a head that a tile has in workgroup memory at once: a multiple of 8. */
   readonly tileVectors: number;
+  /** Steps of inner loops that are written out: 1, 2, 4 or 8. */
+  readonly unroll: number;
   /** Floats of a part of one head. */
   readonly part: number;
   /** Query heads of a token. */
@@ -80,15 +86,16 @@ export function attentionLayout(
   return {
     alone: {
       ...workgroupOf(context, 1, lanes, tuning["attentionThreads"] ?? 256),
-      ...{ heads: 1, blocks: heads },
+      ...{ heads: 1, blocks: heads, fours: tuning["attentionFours"] ?? 2 },
     },
     together: {
       ...workgroupOf(context, 4, lanes, tuning["attentionSharedThreads"] ?? 128),
-      ...{ heads: 4, blocks: kvHeads * Math.ceil(group / 4) },
+      ...{ heads: 4, blocks: kvHeads * Math.ceil(group / 4), fours: 1 },
     },
     heads,
     sharedFrom: group === 1 ? Infinity : tuning["attentionSharedFrom"] ?? 512,
     tileVectors: tileVectors(context, headDim),
+    unroll: tuning["attentionUnroll"] ?? 4,
     part: headDim + 3,
     sequencePages: pages.shape[1]!,
     mostSeen: Math.min(pages.shape[1]! * pageSize, window ?? Infinity),
@@ -97,6 +104,22 @@ export function attentionLayout(
     splitKeys: tuning["attentionSplitKeys"] ?? 256,
     splitGroups: tuning["attentionSplitGroups"] ?? 512,
   };
+}
+
+/** Keys that the teams of a workgroup take at once. */
+export function roundKeys({ teams, fours }: DecodeLayout): number {
+  return 4 * fours * teams;
+}
+
+/** Steps of the loop over teams that are written out: those of other loops, if they divide it. */
+export function teamUnroll({ teams }: DecodeLayout, unroll: number): number {
+  for (let steps = unroll; steps > 1; steps /= 2) if (teams % steps === 0) return steps;
+  return 1;
+}
+
+/** Pages whose places a decoding workgroup holds: of one round at least, and of the page before. */
+export function pagesHere(layout: DecodeLayout, pageSize: number): number {
+  return Math.max(LEAST_PAGES, Math.ceil(roundKeys(layout) / pageSize) + 1);
 }
 
 /** How a step takes its tokens. */
@@ -114,7 +137,7 @@ export function splitsOf(layout: AttentionLayout, counts: Counts): number {
   return Math.max(1, Math.min(MOST_SPLITS, fitting, Math.ceil(seen / splitKeys)));
 }
 
-type Workgroup = Omit<DecodeLayout, "heads" | "blocks">;
+type Workgroup = Omit<DecodeLayout, "heads" | "blocks" | "fours">;
 
 /** The largest workgroup of at most so many threads whose memory is there. */
 function workgroupOf(
@@ -126,7 +149,8 @@ function workgroupOf(
   const shuffles = canShuffle(context, lanes);
   const most = Math.min(threads, shuffles ? 256 : 128);
   const room = context.device.limits.maxComputeWorkgroupStorageSize / VECTOR;
-  for (let teams = Math.max(1, Math.floor(most / lanes)); teams > 1; teams >>= 1) {
+  const mostTeams = Math.max(1, Math.floor(most / lanes));
+  for (let teams = mostTeams; teams > 1; teams >>= 1) {
     const found = fit(heads, lanes, teams, shuffles, room);
     if (found) return found;
   }
@@ -142,7 +166,7 @@ function fit(
   room: number,
 ): Workgroup | undefined {
   const threads = lanes * teams;
-  const others = 4 * (heads + 1) * lanes + 3 * heads * teams;
+  const others = 4 * (heads + 1) * lanes + 3 * heads * teams + LEAST_PAGES / 4 + 1;
   for (let columns = 2 * heads; columns >= 1; columns /= 2) {
     const exchange = threads * (shuffles ? columns : Math.max(heads, columns));
     if (others + exchange <= room) return { lanes, teams, threads, shuffles, columns, exchange };

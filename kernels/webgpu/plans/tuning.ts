@@ -113,6 +113,8 @@ const software: Readonly<Record<string, number>> = {
   tiledRows: 4,
   largeTiledRows: 4,
   attentionThreads: 32,
+  attentionFours: 1,
+  attentionUnroll: 1,
   attentionSharedFrom: 2 ** 30,
   samplerThreads: 64,
 };

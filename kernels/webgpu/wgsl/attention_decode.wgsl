@@ -1,7 +1,8 @@
 // Attention of single tokens over their paged context. A workgroup takes one token, one part of its context,
 // and HEADS_HERE query heads of a KV head, which share the loads. LANES threads hold eight elements each of
-// one key (a team); the teams take keys in turn, four a round, each with its own online softmax
-// (Milakov and Gimelshein 2018), and are merged at the end. With SPLIT the context is in as many parts as the
+// one key (a team); the teams take keys in turn, FOURS times four a round, each with its own online softmax
+// (Milakov and Gimelshein 2018), and are merged at the end. What costs time is waiting for loads that need others:
+// pages come first and all at once, then keys, a round ahead, and values. With SPLIT the context is in as many parts as the
 // grid is deep, which attention_merge joins (flash-decoding, Dao et al. 2023). With ROTATE the kernel also norms,
 // rotates and appends as rotate_append does, for tokens that no other token of the step sees.
 #ifdef SUBGROUPS
@@ -35,14 +36,39 @@ fn four_values(slots: vec4<u32>) -> FourStored {
   return FourStored(value_at(slots.x), value_at(slots.y), value_at(slots.z), value_at(slots.w));
 }
 
-// This lane's cells of four keys; those from `end` on repeat the last.
-fn slots_of(sequence: u32, at: vec4<u32>, end: u32, kv_head: u32, lane: u32) -> vec4<u32> {
-  let held = min(at, vec4<u32>(max(end, 1) - 1));
-  return lane + vec4<u32>(
-    slot_of(sequence, held.x, kv_head),
-    slot_of(sequence, held.y, kv_head),
-    slot_of(sequence, held.z, kv_head),
-    slot_of(sequence, held.w, kv_head),
+// Pages of the sequence, from the one with the first key of a segment on.
+var<workgroup> pages_here: array<u32, PAGES_HERE>;
+
+fn load_pages(sequence: u32, start: u32, thread: u32) {
+  for (var i = thread; i < PAGES_HERE; i += THREADS) {
+    let page = min(start / PAGE_SIZE + i, SEQUENCE_PAGES - 1);
+    pages_here[i] = u32(pages[sequence * SEQUENCE_PAGES + page]);
+  }
+  workgroupBarrier();
+}
+
+// Where this thread's keys of a round are.
+struct Walk {
+  // The first position of the segment, one after its last, and what the cells of this lane and head begin with.
+  segment: u32,
+  end: u32,
+  kv_head: u32,
+  lane: u32,
+}
+
+// This lane's cell of a key; those from the end on repeat the last.
+fn cell_of(walk: Walk, position: u32) -> u32 {
+  let held = min(position, max(walk.end, 1) - 1);
+  let page = pages_here[min(held / PAGE_SIZE - walk.segment / PAGE_SIZE, PAGES_HERE - 1)];
+  return ((page * KV_HEADS + walk.kv_head) * PAGE_SIZE + held % PAGE_SIZE) * LANES + walk.lane;
+}
+
+fn cells_of(walk: Walk, at: vec4<u32>) -> vec4<u32> {
+  return vec4<u32>(
+    cell_of(walk, at.x),
+    cell_of(walk, at.y),
+    cell_of(walk, at.z),
+    cell_of(walk, at.w),
   );
 }
 
@@ -155,35 +181,52 @@ fn after(state: State, scores: Fours, seen: vec4<bool>, four: FourStored) -> Sta
   );
 }
 
-// Every team's state after its keys of [start, end). The loads of a round's values and of the next round's keys
-// are on their way while its scores are summed.
-fn attend(
-  before: State,
-  queries: Queries,
-  sequence: u32,
-  kv_head: u32,
-  start: u32,
-  end: u32,
-  thread: u32,
-) -> State {
+// The positions of a team's four keys, `index` fours into a round.
+fn round_keys(start: u32, index: u32, thread: u32) -> vec4<u32> {
+  return start + thread / LANES + TEAMS * (4 * index + vec4<u32>(0, 1, 2, 3));
+}
+
+// The keys of a round of this thread.
+struct Round {
+  cells: array<vec4<u32>, FOURS>,
+  keys: array<FourStored, FOURS>,
+}
+
+fn load_round(walk: Walk, start: u32, thread: u32) -> Round {
+  var round: Round;
+#for FOUR 0 FOURS
+  round.cells[FOUR] = cells_of(walk, round_keys(start, FOUR, thread));
+#endfor
+#for FOUR 0 FOURS
+  round.keys[FOUR] = four_keys(round.cells[FOUR]);
+#endfor
+  return round;
+}
+
+// Every team's state after its keys of a segment, of which `first` is the first round.
+fn attend(before: State, queries: Queries, walk: Walk, first: Round, thread: u32) -> State {
   var state = before;
-  var at = start + thread / LANES + vec4<u32>(0, TEAMS, 2 * TEAMS, 3 * TEAMS);
-  var slots = slots_of(sequence, at, end, kv_head, thread % LANES);
-  var keys_here = four_keys(slots);
-  for (var round = start; round < end; round += ROUND_KEYS) {
-    let values_here = four_values(slots);
-    let seen = at < vec4<u32>(end);
-    at += ROUND_KEYS;
-    slots = slots_of(sequence, at, end, kv_head, thread % LANES);
-    let keys_next = four_keys(slots);
-    let scores = team_sum(Fours(
-      score(keys_here.x, queries),
-      score(keys_here.y, queries),
-      score(keys_here.z, queries),
-      score(keys_here.w, queries),
-    ), thread);
-    keys_here = keys_next;
-    state = after(state, scores, seen, values_here);
+  var round = first;
+  for (var start = walk.segment; start < walk.end; start += ROUND_KEYS) {
+    var values_here: array<FourStored, FOURS>;
+#for FOUR 0 FOURS
+    values_here[FOUR] = four_values(round.cells[FOUR]);
+#endfor
+    let next = load_round(walk, start + ROUND_KEYS, thread);
+#for FOUR 0 FOURS
+    {
+      let four = round.keys[FOUR];
+      let scores = team_sum(Fours(
+        score(four.x, queries),
+        score(four.y, queries),
+        score(four.z, queries),
+        score(four.w, queries),
+      ), thread);
+      let seen = round_keys(start, FOUR, thread) < vec4<u32>(walk.end);
+      state = after(state, scores, seen, values_here[FOUR]);
+    }
+#endfor
+    round = next;
   }
   return state;
 }
@@ -206,12 +249,16 @@ fn finish(state: State, place: Place, thread: u32) {
   }
   workgroupBarrier();
   var highest = state.highest;
-  for (var i = 0u; i < TEAMS; i++) {
-    highest = max(highest, team_highest[i]);
-  }
   var mass = PerHead();
-  for (var i = 0u; i < TEAMS; i++) {
-    mass += team_mass[i] * exp(team_highest[i] - highest);
+  for (var i = 0u; i < TEAMS; i += TEAM_UNROLL) {
+#for STEP 0 TEAM_UNROLL
+    highest = max(highest, team_highest[i + STEP]);
+#endfor
+  }
+  for (var i = 0u; i < TEAMS; i += TEAM_UNROLL) {
+#for STEP 0 TEAM_UNROLL
+    mass += team_mass[i + STEP] * exp(team_highest[i + STEP] - highest);
+#endfor
   }
   let low = scaled(state.low, exp(state.highest - highest));
   let high = scaled(state.high, exp(state.highest - highest));
@@ -243,8 +290,10 @@ fn finish(state: State, place: Place, thread: u32) {
 
 fn sum_of_teams(column: u32, lane: u32) -> vec4<f32> {
   var sum = vec4<f32>();
-  for (var team = 0u; team < TEAMS; team++) {
-    sum += exchange[column * THREADS + team * LANES + lane];
+  for (var i = 0u; i < TEAMS; i += TEAM_UNROLL) {
+#for STEP 0 TEAM_UNROLL
+    sum += exchange[column * THREADS + (i + STEP) * LANES + lane];
+#endfor
   }
   return sum;
 }
@@ -295,20 +344,32 @@ fn main(
   let kv_head = group.x / BLOCKS;
   let head = kv_head * GROUP + group.x % BLOCKS * HEADS_HERE;
   let last_head = kv_head * GROUP + GROUP - 1;
-  stage(row, min(head + vec4<u32>(0, 1, 2, 3), vec4<u32>(last_head)), thread);
-  let vector = 2 * (thread % LANES);
-  let queries = Queries(staged_vectors(vector), staged_vectors(vector + 1));
-
-  var state = State(PerHead(LOWEST), PerHead(), Fours(), Fours());
 #ifdef ROTATE
   let end = min(stop, position);
-  if (stop > position) {
-    state = own_token(row, kv_head, group.x % BLOCKS == 0, queries, thread);
-  }
 #else
   let end = min(stop, position + 1);
 #endif
-  state = attend(state, queries, sequence, kv_head, start, end, thread);
+  load_pages(sequence, start, thread);
+  let lane = thread % LANES;
+  var walk = Walk(start, min(end, start + SEGMENT_KEYS), kv_head, lane);
+  var round = load_round(walk, start, thread);
+
+  stage(row, min(head + vec4<u32>(0, 1, 2, 3), vec4<u32>(last_head)), thread);
+  let queries = Queries(staged_vectors(2 * lane), staged_vectors(2 * lane + 1));
+  var state = State(PerHead(LOWEST), PerHead(), Fours(), Fours());
+#ifdef ROTATE
+  if (stop > position) {
+    state = own_token(row, kv_head, group.x % BLOCKS == 0, queries, thread);
+  }
+#endif
+  state = attend(state, queries, walk, round, thread);
+  for (var segment = walk.end; segment < end; segment = walk.end) {
+    workgroupBarrier();
+    load_pages(sequence, segment, thread);
+    walk = Walk(segment, min(end, segment + SEGMENT_KEYS), kv_head, lane);
+    round = load_round(walk, segment, thread);
+    state = attend(state, queries, walk, round, thread);
+  }
   let parts = (rounds + part_rounds - 1) / part_rounds;
   finish(state, Place(row, group.z, parts, head, last_head), thread);
 }

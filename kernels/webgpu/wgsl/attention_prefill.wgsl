@@ -88,41 +88,53 @@ fn put_value(i: u32, value: Eight) {
 // Adds products of four rows with four keys over a chunk: column c is of key 4x + c.
 fn add_scores(sums: mat4x4<f32>, x: u32, y: u32) -> mat4x4<f32> {
   var scores = sums;
-  for (var i = 0u; i < VECTORS; i++) {
-    let rows = mat4x4<f32>(
-      queries[y * STRIDE + i],
-      queries[(y + 8) * STRIDE + i],
-      queries[(y + 16) * STRIDE + i],
-      queries[(y + 24) * STRIDE + i],
-    );
-    scores = mat4x4<f32>(
-      scores[0] + cached[x * STRIDE + i] * rows,
-      scores[1] + cached[(x + 8) * STRIDE + i] * rows,
-      scores[2] + cached[(x + 16) * STRIDE + i] * rows,
-      scores[3] + cached[(x + 24) * STRIDE + i] * rows,
-    );
+  for (var i = 0u; i < VECTORS; i += UNROLL) {
+#for STEP 0 UNROLL
+    scores = with_scores(scores, i + STEP, x, y);
+#endfor
   }
   return scores;
+}
+
+fn with_scores(scores: mat4x4<f32>, i: u32, x: u32, y: u32) -> mat4x4<f32> {
+  let rows = mat4x4<f32>(
+    queries[y * STRIDE + i],
+    queries[(y + 8) * STRIDE + i],
+    queries[(y + 16) * STRIDE + i],
+    queries[(y + 24) * STRIDE + i],
+  );
+  return mat4x4<f32>(
+    scores[0] + cached[x * STRIDE + i] * rows,
+    scores[1] + cached[(x + 8) * STRIDE + i] * rows,
+    scores[2] + cached[(x + 16) * STRIDE + i] * rows,
+    scores[3] + cached[(x + 24) * STRIDE + i] * rows,
+  );
 }
 
 // Adds vector `column` of the values weighted for four rows: column r is of row y + 8r.
 fn add_values(sums: mat4x4<f32>, column: u32, y: u32) -> mat4x4<f32> {
   var result = sums;
-  for (var i = 0u; i < 8; i++) {
-    let by_key = mat4x4<f32>(
-      cached[4 * i * STRIDE + column],
-      cached[(4 * i + 1) * STRIDE + column],
-      cached[(4 * i + 2) * STRIDE + column],
-      cached[(4 * i + 3) * STRIDE + column],
-    );
-    result = mat4x4<f32>(
-      result[0] + by_key * weights[y * WEIGHTS_STRIDE + i],
-      result[1] + by_key * weights[(y + 8) * WEIGHTS_STRIDE + i],
-      result[2] + by_key * weights[(y + 16) * WEIGHTS_STRIDE + i],
-      result[3] + by_key * weights[(y + 24) * WEIGHTS_STRIDE + i],
-    );
+  for (var i = 0u; i < 8; i += UNROLL) {
+#for STEP 0 UNROLL
+    result = with_values(result, i + STEP, column, y);
+#endfor
   }
   return result;
+}
+
+fn with_values(result: mat4x4<f32>, i: u32, column: u32, y: u32) -> mat4x4<f32> {
+  let by_key = mat4x4<f32>(
+    cached[4 * i * STRIDE + column],
+    cached[(4 * i + 1) * STRIDE + column],
+    cached[(4 * i + 2) * STRIDE + column],
+    cached[(4 * i + 3) * STRIDE + column],
+  );
+  return mat4x4<f32>(
+    result[0] + by_key * weights[y * WEIGHTS_STRIDE + i],
+    result[1] + by_key * weights[(y + 8) * WEIGHTS_STRIDE + i],
+    result[2] + by_key * weights[(y + 16) * WEIGHTS_STRIDE + i],
+    result[3] + by_key * weights[(y + 24) * WEIGHTS_STRIDE + i],
+  );
 }
 
 fn scaled(x: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
