@@ -4,7 +4,7 @@
  * next step. A thread that comes late, or whose core is taken away while it holds no chunk, delays nobody.
  */
 import { Control, OP_BYTES } from "../opcodes";
-import { execute, plan } from "./dispatch";
+import { execute, isSmall, plan } from "./dispatch";
 
 /** Low half of the ticket when all chunks are claimed. */
 const NONE_LEFT: u32 = 0x40000000;
@@ -13,8 +13,8 @@ const ENDED: u32 = 0x10000000;
 const SPINS: i32 = 20000;
 const NAP_NS: i64 = 50_000_000;
 
-/** Publishes the next step that has chunks, or the end. */
-function advance(): void {
+/** Publishes the next step that is worth sharing, after doing those before it, or the end. */
+function advance(thread: i32): void {
   const program = <usize>load<u32>(Control.Program);
   const length = load<u32>(Control.Length);
   let index = load<u32>(Control.Index);
@@ -22,7 +22,9 @@ function advance(): void {
     const op = program + <usize>index * OP_BYTES;
     const total = plan(op);
     index++;
-    if (total > 0) {
+    if (total > 0 && isSmall(op)) {
+      for (let chunk = 0; chunk < total; chunk++) execute(op, chunk, thread);
+    } else if (total > 0) {
       store<u32>(Control.Index, index);
       store<u32>(Control.CurrentOp, <u32>op);
       store<u32>(Control.CurrentTotal, total);
@@ -45,7 +47,7 @@ export function start(program: u32, length: u32): void {
   store<u32>(Control.Program, program);
   store<u32>(Control.Length, length);
   store<u32>(Control.Index, 0);
-  advance();
+  advance(0);
 }
 
 /** Takes part in the current program until it has ended. */
@@ -58,7 +60,7 @@ export function work(thread: i32): void {
       if (<u32>ticket > NONE_LEFT) {
         const total = load<u32>(Control.CurrentTotal);
         execute(load<u32>(Control.CurrentOp), total - (<u32>ticket - NONE_LEFT), thread);
-        if (atomic.add<u32>(Control.Done, 1) + 1 == total) advance();
+        if (atomic.add<u32>(Control.Done, 1) + 1 == total) advance(thread);
         continue;
       }
       if (<u32>ticket < 0x20000000) return;

@@ -1,12 +1,12 @@
 /** Which function plans and which executes each op. A plan says how many chunks there are to claim. */
-import { Op, Word } from "../opcodes";
-import { liveRows, word } from "./vector";
+import { Op, Weight, Word } from "../opcodes";
+import { address, liveRows, word } from "./vector";
 import { matmul, planMatmul } from "./matmul";
 import { pack, planPack } from "./pack";
 import { activate, add, clear, embed, gather, norm, planColumns, planNorm } from "./elementwise";
 import { attend, planAttend } from "./attention";
 import {
-  combine, groupActivate, groupMatmul, groupPack, planGroup, planGroupMatmul, planGroups, route,
+  combine, entries, groupActivate, groupMatmul, groupPack, planGroup, planGroupMatmul, planGroups, route,
 } from "./experts";
 import { rotate } from "./rotary";
 import { draw, planSegment, segment } from "./sample";
@@ -39,6 +39,42 @@ export function plan(op: usize): i32 {
       return planSeal(op);
     default:
       return liveRows(op);
+  }
+}
+
+/** Words up to which the thread that plans an op does it at once: sharing it would take longer. */
+const SMALL: i32 = 8192;
+
+export function isSmall(op: usize): bool {
+  return words(op) <= SMALL;
+}
+
+/** How many words an op works on, roughly; those that are always shared count as very many. */
+function words(op: usize): i32 {
+  const n = word(op, Word.N), k = word(op, Word.K);
+  switch (word(op, Word.Opcode)) {
+    case Op.Norm:
+      return liveRows(op) * word(op, Word.A) * n;
+    case Op.Activate:
+    case Op.Add:
+    case Op.AddGated:
+    case Op.Clear:
+    case Op.Gather:
+      return liveRows(op) * n;
+    case Op.Combine:
+    case Op.Route:
+      return liveRows(op) * n * k;
+    case Op.Rotate:
+      return liveRows(op) * (word(op, Word.A) + 2 * word(op, Word.B)) * k;
+    case Op.Pack:
+      return liveRows(op) * k;
+    case Op.Embed:
+      return liveRows(op) * word(address(op, Word.Weight), Weight.K);
+    case Op.GroupPack:
+    case Op.GroupActivate:
+      return entries(op) * k;
+    default:
+      return i32.MAX_VALUE;
   }
 }
 

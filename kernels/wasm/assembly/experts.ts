@@ -122,6 +122,11 @@ function fillEntries(op: usize, pairs: i32, starts: usize): void {
   }
 }
 
+/** Entries of the table `P`. */
+export function entries(op: usize): i32 {
+  return load<i32>(address(op, Word.P), 4);
+}
+
 /** Ops with one chunk a group; `P` is the table. */
 export function planGroups(op: usize): i32 {
   return load<i32>(address(op, Word.P));

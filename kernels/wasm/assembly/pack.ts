@@ -10,8 +10,6 @@ import { address, ceilDiv, liveRows, max4, number, word } from "./vector";
 
 /** Values of k of a chunk, a multiple of every block. */
 const CHUNK: i32 = 512;
-/** Up to so many values are packed at once by the thread that plans. */
-const INLINE: i32 = 8192;
 const LIMIT: f32 = 32767;
 
 /** Whether a single row can be used as it lies. */
@@ -22,12 +20,9 @@ export function isDirect(weight: usize, rows: i32): bool {
 
 /** Pack: `X` rows of `K` floats to `Out` in tiles, for `Weight`. Chunks are pieces of k of a tile. */
 export function planPack(op: usize): i32 {
-  const rows = liveRows(op), k = word(op, Word.K);
+  const rows = liveRows(op);
   if (rows == 0 || isDirect(address(op, Word.Weight), rows)) return 0;
-  const chunks = tileCount(rows) * ceilDiv(k, CHUNK);
-  if (rows * k > INLINE) return chunks;
-  for (let i = 0; i < chunks; i++) pack(op, i);
-  return 0;
+  return tileCount(rows) * ceilDiv(word(op, Word.K), CHUNK);
 }
 
 export function pack(op: usize, chunk: i32): void {
