@@ -15,6 +15,7 @@ export {
   cpuFeatures,
   createWasmBackend,
   createWasmThreads,
+  v8Flags,
   type WasmBackendOptions,
   type WasmThreads,
 } from "./wasm/mod.ts";

@@ -39,7 +39,7 @@ async function run(options: BenchOptions): Promise<BenchReport> {
       threads: chosen.threads,
       cpu: cpuModel(),
       rounds: chosen.rounds,
-      v8_flags: chosen.v8Flags ?? null,
+      v8_flags: chosen.v8Flags,
       shapes: Object.values(chosen.models).map(({ shape }) => shape.name),
     },
   };

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { v8Flags } from "../../kernels/mod.ts";
 import type { BenchOptions } from "../harness.ts";
 import { type Measure, measures } from "./measures.ts";
 import { type BenchModel, dense, moe, tinyDense, tinyMoe } from "../shapes.ts";
@@ -10,8 +11,8 @@ export interface EngineOptions {
   /** Whether each engine runs. */
   readonly tandem: boolean;
   readonly rival: boolean;
-  /** Flags for V8 in Tandem's process. */
-  readonly v8Flags?: string;
+  /** Flags for V8 in Tandem's process; empty = none. */
+  readonly v8Flags: string;
   /** Folder of native `llama-bench` and `llama-batched-bench`. */
   readonly native?: string;
   readonly models: Readonly<Record<string, BenchModel>>;
@@ -34,7 +35,8 @@ function modelsOf({ dense, moe }: Record<"dense" | "moe", BenchModel["shape"]>) 
 
 /**
  * Reads `--threads N`, `--rounds N`, `--rival-only`, `--tandem-only`, `--sizes tiny|full`,
- * `--models KEY,...`, `--measures KEY,...`, `--v8-flags=FLAGS` and `--native DIR`. Throws on anything else.
+ * `--models KEY,...`, `--measures KEY,...`, `--v8-flags=FLAGS` (by default those of the tasks) and `--native DIR`.
+ * Throws on anything else.
  */
 export function engineOptions({ args, quick }: BenchOptions): EngineOptions {
   const { values } = parseArgs({
@@ -47,7 +49,7 @@ export function engineOptions({ args, quick }: BenchOptions): EngineOptions {
       sizes: { type: "string", default: quick ? "tiny" : "full" },
       models: { type: "string", default: defaultModels },
       measures: { type: "string" },
-      "v8-flags": { type: "string" },
+      "v8-flags": { type: "string", default: v8Flags.join() },
       native: { type: "string" },
     },
   });
@@ -58,7 +60,7 @@ export function engineOptions({ args, quick }: BenchOptions): EngineOptions {
     rounds: positive("--rounds", values.rounds),
     tandem: !values["rival-only"],
     rival: !values["tandem-only"],
-    ...(values["v8-flags"] !== undefined && { v8Flags: values["v8-flags"] }),
+    v8Flags: values["v8-flags"],
     ...(values.native !== undefined && { native: values.native }),
     models: Object.fromEntries(
       values.models.split(",").map((key) => [key, choose<BenchModel>(models, [key])[0]!]),

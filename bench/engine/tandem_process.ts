@@ -5,8 +5,8 @@ import type { DecodeOptions, EngineSubject, Rate } from "./subject.ts";
 /** How to run Tandem's child process. */
 export interface TandemOptions {
   readonly threads: number;
-  /** Flags for V8, as `deno run --v8-flags` takes them. */
-  readonly v8Flags?: string;
+  /** Flags for V8, as `deno run --v8-flags` takes them; empty = none. */
+  readonly v8Flags: string;
 }
 
 /** Tandem's engine in a child process of Deno, with one model loaded. */
@@ -25,7 +25,7 @@ export class TandemProcess implements EngineSubject {
   static async open(path: string, vocab: number, options: TandemOptions): Promise<TandemProcess> {
     const { threads, v8Flags } = options;
     const script = new URL("./tandem_child.ts", import.meta.url).pathname;
-    const flags = v8Flags === undefined ? [] : [`--v8-flags=${v8Flags}`];
+    const flags = v8Flags === "" ? [] : [`--v8-flags=${v8Flags}`];
     const child = new JsonLineChild(Deno.execPath(), ["run", "-A", ...flags, script]);
     try {
       await child.call("load", { path, threads });

@@ -24,7 +24,11 @@ export interface PlainTask {
   readonly memory: WebAssembly.Memory;
   readonly threads: number;
   readonly address: number;
+  /** Where it puts sums. */
+  readonly sink: number;
   readonly bytes: number;
+  /** Of one step of `read`. */
+  readonly stepBytes: number;
   readonly steps: number;
   readonly rounds: number;
 }
@@ -36,6 +40,7 @@ interface Times {
 }
 
 const page = 65536;
+const sinkBytes = 256;
 const multiplySteps = 2_000_000;
 
 /** Measures read bandwidth and the peak of float32 multiplications and additions. */
@@ -48,8 +53,8 @@ export async function measureMachine(options: MachineOptions): Promise<MachineRa
   const times = await Promise.all(
     Array.from({ length: threads }, (_, i) =>
       runThread({
-        ...{ module, memory, threads, rounds, bytes: share, steps: multiplySteps },
-        address: page + i * share,
+        ...{ module, memory, threads, rounds, bytes: share, stepBytes, steps: multiplySteps },
+        ...{ address: page + i * share, sink: sinkBytes * (i + 1) },
       })),
   );
   return {

@@ -3,16 +3,16 @@ import type { PlainTask } from "./mod.ts";
 
 interface Kernels {
   fill(address: number, bytes: number): void;
-  read(address: number, bytes: number): bigint;
-  multiply(steps: number, factor: number): number;
+  read(address: number, bytes: number, sink: number): void;
+  multiply(steps: number, factor: number, sink: number): void;
 }
 
-/** Calls are short, as an optimised kernel replaces a slow one only between calls. */
-const callBytes = 49_152;
-const callSteps = 5_000;
+/** Steps of a call: short, as an optimised kernel replaces a slow one only between calls. */
+const readSteps = 256, multiplySteps = 5_000;
 
 self.onmessage = ({ data }: MessageEvent<PlainTask>) => {
-  const { module, memory, threads, address, bytes, steps, rounds } = data;
+  const { module, memory, threads, address, sink, bytes, stepBytes, steps, rounds } = data;
+  const callBytes = readSteps * stepBytes;
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const kernels = exports as unknown as Kernels;
   kernels.fill(address, bytes);
@@ -30,11 +30,13 @@ self.onmessage = ({ data }: MessageEvent<PlainTask>) => {
   self.postMessage({
     read: times(() => {
       for (let at = 0; at < bytes; at += callBytes) {
-        kernels.read(address + at, Math.min(callBytes, bytes - at));
+        kernels.read(address + at, Math.min(callBytes, bytes - at), sink);
       }
     }),
     multiply: times(() => {
-      for (let done = 0; done < steps; done += callSteps) kernels.multiply(callSteps, 0.5);
+      for (let done = 0; done < steps; done += multiplySteps) {
+        kernels.multiply(multiplySteps, 0.5, sink);
+      }
     }),
   });
 };

@@ -5,6 +5,8 @@ import { HEAP_BASE } from "./opcodes.ts";
 const PAGE = 65536;
 const GROWTH = 16 * 2 ** 20;
 const ALIGNMENT = 64;
+/** Pages that every memory reserves, so that no 32-bit address of a kernel leaves it, checked or not. */
+const ADDRESS_SPACE = 65536;
 
 /** Most bytes that one 32-bit WebAssembly memory can have. */
 export const MAX_MEMORY_BYTES = 4 * 2 ** 30;
@@ -21,8 +23,7 @@ export class Heap {
     if (!(this.#limit > HEAP_BASE)) {
       throw new KernelError("InvalidArgument", `Cannot create a memory of maxBytes: ${maxBytes}`);
     }
-    const maximum = this.#limit / PAGE;
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: ADDRESS_SPACE, shared: true });
   }
 
   get use(): MemoryUse {

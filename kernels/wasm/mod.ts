@@ -6,3 +6,4 @@
 export { createWasmBackend, type WasmBackendOptions } from "./backend.ts";
 export { createWasmThreads, type WasmThreads } from "./threads.ts";
 export { type CpuFeatures, cpuFeatures } from "./binaries.ts";
+export { v8Flags } from "./v8_flags.ts";
