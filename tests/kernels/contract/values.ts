@@ -4,18 +4,17 @@ import { isQuantised, widen } from "../../../kernels/dtype.ts";
 import { quantise } from "../../support/quantise.ts";
 
 /**
- * Most relative error (norm of the difference over norm of the expected) of a product with weights of each
- * dtype. Backends may round activations to integers for quantised ones: to 14 bits for `q8_0`, to 8 for the
- * others, whose weights are far coarser.
+ * Most relative error (norm of the difference over norm of the expected) of a product with weights of each dtype.
+ * Backends may round the activations that meet quantised weights to 16 bits.
  */
 export const relativeErrors: Readonly<Record<WeightDType, number>> = {
   f32: 1e-6,
   f16: 1e-6,
   bf16: 1e-6,
-  q8_0: 2e-4,
-  q6_k: 0.01,
-  q4_k: 0.01,
-  q4_0: 0.01,
+  q8_0: 5e-5,
+  q6_k: 5e-5,
+  q4_k: 5e-5,
+  q4_0: 5e-5,
 };
 
 /** A backend under test, and how to make one. */
