@@ -43,12 +43,12 @@ Deno.test("gpuBenchOptions() chooses models and refuses what it does not know", 
 });
 
 if (withAdapter("bench webgpu")) {
-  Deno.test("bench webgpu keeps its budget: one submit, one readback, five dispatches a layer", async () => {
+  Deno.test("bench webgpu keeps its budget: one submit, one readback, at most eight dispatches a layer", async () => {
     const args = ["--models", "tiny-dense:q8_0"];
     const { json } = await bench.run({ args, quick: true, log: () => {} });
     const { submits_per_step, readbacks_per_step, dispatches_per_layer } = json;
     deepEqual([submits_per_step, readbacks_per_step], [1, 1]);
-    ok((dispatches_per_layer as number) <= 5, `dispatches a layer: ${dispatches_per_layer}`);
+    ok((dispatches_per_layer as number) <= 8, `dispatches a layer: ${dispatches_per_layer}`);
     const uploads = json.uploads as readonly UploadRow[];
     deepEqual(uploads.map(({ way }) => way), ["writeBuffer", "mapped staging"]);
     ok(uploads.every(({ gb_s, overlap }) => gb_s > 0 && overlap >= 0 && overlap <= 1));
