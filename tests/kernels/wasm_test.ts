@@ -15,7 +15,7 @@ import {
 for (const relaxed of [true, false]) {
   backendContract({
     name: relaxed ? "wasm, relaxed SIMD" : "wasm",
-    threads: [1, 2, 3],
+    threads: [1, 2, 4],
     async create({ threads: count, maxBytes }) {
       const threads = await createWasmThreads(count);
       const options = { threads, relaxed };

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { ggmlType, type GgufHeader, parseGgufHeader } from "../../../kernels/formats/mod.ts";
 
 /** A metadata value to write: its type by number, and the value. */
@@ -86,8 +87,10 @@ export function encodeGguf(contents: GgufContents): Uint8Array<ArrayBuffer> {
 
 /** The header of a GGUF file in memory. */
 export function parseBytes(bytes: Uint8Array): GgufHeader {
-  const read = (position: number, into: Uint8Array) =>
+  const read = (position: number, into: Uint8Array) => {
+    assert(into.length <= bytes.length, "nothing larger than the file is set aside");
     into.set(bytes.subarray(position, position + into.length));
+  };
   return parseGgufHeader({ name: "test.gguf", size: bytes.length, read });
 }
 
