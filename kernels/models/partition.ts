@@ -97,7 +97,7 @@ export class ModelPartition {
     checkCount("history pairs", step.history.length / 2, capacity.history);
     const { ids, placement, x, indices, inputs } = this.#activations;
     const write = (tensor: Tensor, values: Float32Array | Int32Array, length: number) =>
-      this.#backend.write(tensor, values.subarray(0, length));
+      this.#backend.write(tensor, values.length === length ? values : values.subarray(0, length));
     if (this.first) checkLength("ids", step.ids.length, step.tokens);
     if (this.first) write(ids, step.ids, step.tokens);
     else write(x, this.#hiddenOf(step), step.tokens * this.#spec.dim);

@@ -134,11 +134,11 @@ class WasmBackend implements Backend, Arena {
       length: values.length,
       limit: tensor.size,
     });
+    const memory = values instanceof Float32Array ? this.#heap.floats() : this.#heap.ints();
+    if (tensor.contiguous) return memory.set(values, tensor.address / 4 + elementOffset);
     for (const piece of tensor.pieces(elementOffset * 4, values.length * 4)) {
       const part = values.subarray(piece.offset / 4, (piece.offset + piece.length) / 4);
-      if (part instanceof Float32Array) {
-        this.#heap.floats(piece.address, part.length).set(part);
-      } else this.#heap.ints(piece.address, part.length).set(part);
+      memory.set(part, piece.address / 4);
     }
   }
 
@@ -151,11 +151,9 @@ class WasmBackend implements Backend, Arena {
     if (tensor.state === "packed") {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }
+    const memory = into instanceof Float32Array ? this.#heap.floats() : this.#heap.ints();
     for (const { address, offset, length } of tensor.pieces(0, into.length * 4)) {
-      const source = into instanceof Float32Array
-        ? this.#heap.floats(address, length / 4)
-        : this.#heap.ints(address, length / 4);
-      into.set(source, offset / 4);
+      into.set(memory.subarray(address / 4, (address + length) / 4), offset / 4);
     }
     return into;
   }

@@ -16,7 +16,7 @@ export class Heap {
   readonly memory: WebAssembly.Memory;
   readonly #limit: number;
   #top = HEAP_BASE;
-  #words: Uint32Array<ArrayBufferLike> = new Uint32Array();
+  #views: Views;
 
   constructor(maxBytes: number) {
     this.#limit = Math.floor(Math.min(maxBytes, MAX_MEMORY_BYTES) / PAGE) * PAGE;
@@ -24,6 +24,7 @@ export class Heap {
       throw new KernelError("InvalidArgument", `Cannot create a memory of maxBytes: ${maxBytes}`);
     }
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: ADDRESS_SPACE, shared: true });
+    this.#views = viewsOf(this.memory.buffer);
   }
 
   get use(): MemoryUse {
@@ -42,21 +43,28 @@ export class Heap {
 
   /** All of the memory as 32-bit words; index by address / 4. */
   words(): Uint32Array<ArrayBufferLike> {
-    const { buffer } = this.memory;
-    if (this.#words.byteLength !== buffer.byteLength) this.#words = new Uint32Array(buffer);
-    return this.#words;
+    return this.#current().words;
+  }
+
+  /** The same as floats. */
+  floats(): Float32Array<ArrayBufferLike> {
+    return this.#current().floats;
+  }
+
+  /** The same as integers. */
+  ints(): Int32Array<ArrayBufferLike> {
+    return this.#current().ints;
   }
 
   bytes(address: number, length: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, address, length);
   }
 
-  floats(address: number, length: number): Float32Array {
-    return new Float32Array(this.memory.buffer, address, length);
-  }
-
-  ints(address: number, length: number): Int32Array {
-    return new Int32Array(this.memory.buffer, address, length);
+  /** Views of the memory, which a growth leaves behind. */
+  #current(): Views {
+    const { buffer } = this.memory;
+    if (this.#views.words.byteLength !== buffer.byteLength) this.#views = viewsOf(buffer);
+    return this.#views;
   }
 
   #grow(top: number, bytes: number, label: string): void {
@@ -79,6 +87,20 @@ export class Heap {
       } MB`,
     );
   }
+}
+
+interface Views {
+  readonly words: Uint32Array<ArrayBufferLike>;
+  readonly floats: Float32Array<ArrayBufferLike>;
+  readonly ints: Int32Array<ArrayBufferLike>;
+}
+
+function viewsOf(buffer: ArrayBufferLike): Views {
+  return {
+    words: new Uint32Array(buffer),
+    floats: new Float32Array(buffer),
+    ints: new Int32Array(buffer),
+  };
 }
 
 function megabytes(bytes: number): string {

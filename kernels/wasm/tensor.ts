@@ -69,6 +69,11 @@ export class WasmTensor implements Tensor {
     return { matrices, n: this.shape.at(-2) ?? 1, k: this.shape.at(-1) ?? 1 };
   }
 
+  /** Whether its bytes lie as the caller counts them, in one piece. */
+  get contiguous(): boolean {
+    return this.#logicalMatrix === this.#physicalMatrix;
+  }
+
   get matrixBytes(): number {
     return this.#physicalMatrix;
   }
@@ -83,14 +88,13 @@ export class WasmTensor implements Tensor {
     byteOffset: number,
     byteLength: number,
   ): Generator<{ address: number; offset: number; length: number }> {
-    const contiguous = this.#logicalMatrix === this.#physicalMatrix;
     for (let offset = 0; offset < byteLength;) {
       const matrix = Math.floor((byteOffset + offset) / this.#logicalMatrix);
       const inMatrix = byteOffset + offset - matrix * this.#logicalMatrix;
       const run = Math.floor(inMatrix / this.#logicalRun);
       const inRun = inMatrix - run * this.#logicalRun;
       const left = Math.min(this.#logicalRun - inRun, this.#logicalMatrix - inMatrix);
-      const length = Math.min(byteLength - offset, contiguous ? byteLength : left);
+      const length = Math.min(byteLength - offset, this.contiguous ? byteLength : left);
       const start = matrix * this.#physicalMatrix + run * this.#physicalRun + inRun;
       yield { address: this.#address + start, offset, length };
       offset += length;
