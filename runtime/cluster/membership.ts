@@ -48,7 +48,7 @@ export type MemberEvent =
   }
   /** A node is heard but kept out: another protocol, or it came and went too often. */
   | { readonly type: "refused"; readonly node: string; readonly why: string }
-  /** This node began a new life: it was cut off or stood still, and all others have left it. */
+  /** This node began a new life: it was cut off, and all others have left it. */
   | { readonly type: "renewed"; readonly why: string }
   /** A later process has taken this node's name: this one must end. */
   | { readonly type: "replaced"; readonly why: string };
@@ -67,7 +67,7 @@ export interface MembershipOptions {
   readonly describe: () => Description;
   /** Milliseconds between announcements; 500 by default. */
   readonly heartbeatMs?: number;
-  /** A node that is silent for longer is gone; 2,000 ms by default. */
+  /** A node that is silent for longer is gone; 2,500 ms by default. */
   readonly deadMs?: number;
   /** When a flapping node is kept out; after 10 losses within 60 s, for 30 s, by default. */
   readonly quarantine?: QuarantineLimits;
@@ -91,8 +91,8 @@ const defaultQuarantine: QuarantineLimits = { losses: 10, withinMs: 60_000, forM
 
 /**
  * Who is in the cluster, by heartbeats. Two nodes are members to each other while each hears the other's
- * current life: so both sides end what they do for each other, whichever lost the other first. A node that
- * notices that it was paused or cut off begins a new life by itself; what it did before is void.
+ * current life: so both sides end what they do for each other, whichever lost the other first. A node that was
+ * cut off begins a new life by itself; what it did before is void.
  */
 export class Membership {
   readonly #options: MembershipOptions;
@@ -114,7 +114,7 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#options = options;
     this.#heartbeatMs = options.heartbeatMs ?? 500;
-    this.#deadMs = options.deadMs ?? 2000;
+    this.#deadMs = options.deadMs ?? 2500;
     this.#quarantine = new Quarantine(options.quarantine ?? defaultQuarantine);
     const { clock, rng } = options.system;
     this.#incarnation = clock.now() + rng.next();
@@ -168,7 +168,9 @@ export class Membership {
   renew(why: string): void {
     if (this.#closed) return;
     this.#life++;
-    for (const node of [...this.#peers.keys()]) this.#lose(node, `this node ${why}`);
+    for (const node of [...this.#peers.keys()]) {
+      this.#lose(node, `this node ${why}`, { mine: true });
+    }
     this.#peers.clear();
     this.#emit({ type: "renewed", why });
     this.announce();
@@ -286,7 +288,7 @@ export class Membership {
   #bid(announcement: Announcement): void {
     const peer = this.#peers.get(announcement.node);
     if (!peer) return;
-    this.#lose(announcement.node, "it left", true);
+    this.#lose(announcement.node, "it left", { onPurpose: true });
     peer.announcement = announcement;
     peer.state = "gone";
   }
@@ -320,8 +322,11 @@ export class Membership {
     this.#emit({ type: "refused", node, why });
   }
 
-  /** Ends membership, if there is one: all that waits for the node or is done for it fails. */
-  #lose(node: string, why: string, onPurpose = false): void {
+  /**
+   * Ends membership, if there is one: all that waits for the node or is done for it fails. It counts as flapping
+   * unless the node meant it, or this node is to blame.
+   */
+  #lose(node: string, why: string, { onPurpose = false, mine = false } = {}): void {
     const peer = this.#peers.get(node);
     if (peer?.state !== "member") return;
     peer.state = "heard";
@@ -329,7 +334,7 @@ export class Membership {
     system.nodeDown(node, why);
     system.log.info("Lost a node", { node, why });
     this.#emit({ type: "left", node, why, onPurpose });
-    if (!onPurpose && this.#quarantine.note(node, this.#now)) {
+    if (!onPurpose && !mine && this.#quarantine.note(node, this.#now)) {
       this.#refuse(node, "it came and went too often");
     }
   }
@@ -348,9 +353,11 @@ export class Membership {
     });
   }
 
-  /** A tick that comes late says that this node stood still: then silence is not the others' fault. */
+  /**
+   * A tick that comes late says that this node stood still: then silence is not the others' fault. Whoever lost
+   * it meanwhile says so with the next announcement.
+   */
   #tick(lateMs: number): void {
-    if (lateMs >= this.#deadMs) return this.renew(`stood still for ${Math.round(lateMs)} ms`);
     const forgiven = lateMs > this.#heartbeatMs ? lateMs : 0;
     for (const [node, peer] of [...this.#peers]) {
       peer.heardAt += forgiven;

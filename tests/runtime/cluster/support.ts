@@ -25,8 +25,8 @@ export interface TestNode {
   readonly events: string[];
   /** Names of the members it sees, itself included, sorted. */
   readonly sees: () => string;
-  /** Its announcements reach nobody any more, all else does. */
-  readonly mute: () => void;
+  /** Its announcements reach nobody while it is mute; all else does. */
+  readonly mute: (isMute: boolean) => void;
   /** Lets its process miss some time, as one that was paused. */
   readonly standStill: (ms: number) => void;
 }
@@ -87,7 +87,7 @@ export function openCluster(faults: Partial<MemoryNetworkOptions> = {}) {
       membership,
       events,
       sees,
-      mute: () => void (muted = true),
+      mute: (isMute: boolean) => void (muted = isMute),
       standStill: (ms: number) => void (missedMs += ms),
     };
     nodes.push(joined);
