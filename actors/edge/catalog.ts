@@ -24,6 +24,9 @@ interface Known {
 }
 
 const staleMs = 1000;
+
+/** How long a family that has no router is taken for one that will have some again. */
+const missedMs = 60_000;
 const statusDeadlineMs = 2000;
 
 /** What is served, as the routers say. */
@@ -49,10 +52,12 @@ export class Catalog {
    * routers' `ActorError`.
    */
   async resolve(model: string): Promise<Target> {
-    if (this.families.length === 0) throw unavailable("Cannot answer yet, no model is ready");
     const slash = model.indexOf("/");
     const family = slash < 0 ? model : model.slice(0, slash);
-    if (!this.families.includes(family)) throw await this.#notFound(model);
+    if (!this.#isServed(family)) {
+      if (this.families.length === 0) throw unavailable("Cannot answer yet, no model is ready");
+      throw await this.#notFound(model);
+    }
     const status = await this.recent(family);
     const fingerprint = fingerprintOf(status);
     if (slash < 0) return { model, family, fingerprint };
@@ -61,6 +66,13 @@ export class Catalog {
       return { model, family, level, fingerprint };
     }
     throw await this.#notFound(model);
+  }
+
+  /** Whether a family is there, or was a moment ago: all its routers may be lost for as long as it takes to see others. */
+  #isServed(family: string): boolean {
+    const known = this.#known.get(family);
+    return this.families.includes(family) ||
+      (known !== undefined && this.#clock.now() - known.at < missedMs);
   }
 
   /** Asks a family's routers how it is. One question at a time; rejects with `ActorError`. */

@@ -61,8 +61,8 @@ const elsewhere: ReadonlySet<string> = new Set<ActorErrorCode>([
   "Overloaded",
 ]);
 
-/** How long an answer that has begun waits for a router to go on with it, looking this often. */
-const PATIENCE_MS = 15_000;
+/** How long an answer waits for a router while there is none that could give it, looking this often. */
+const PATIENCE_MS = 30_000;
 const LOOK_MS = 100;
 
 /** Makes the generations of an edge. Their errors are `ActorError`s. */
@@ -70,7 +70,7 @@ export function createGenerations(options: GenerationsOptions): Generate {
   return async function* generate(family, asked, control) {
     const progress = new Progress(seeded(asked, options.rng));
     const search = new Search(options, family);
-    let router = search.next();
+    let router = search.next() ?? await search.first(control);
     if (router === undefined) throw noRouter(family);
     for (;;) {
       try {
@@ -82,9 +82,9 @@ export function createGenerations(options: GenerationsOptions): Generate {
         throw new ActorError("Terminated", "The router ended the stream without an answer");
       } catch (error) {
         if (!mayGoOn(error, control)) throw error;
+        const { message: why } = error as ActorError;
         const found = await search.after(router, progress.begun, control);
         if (found === undefined) throw error;
-        const { message: why } = error as ActorError;
         options.failedOver({ family, id: asked.id, router: router.address, why });
         router = found;
       }
@@ -104,6 +104,14 @@ class Search {
     this.#family = family;
   }
 
+  /** The router to begin with; waits while there is none at all. */
+  async first({ signal }: GenerationControl): Promise<ActorRef<RouterProtocol> | undefined> {
+    const { clock } = this.#options;
+    const until = clock.now() + PATIENCE_MS;
+    while (this.#isEmpty && clock.now() < until) await sleep(clock, LOOK_MS, signal);
+    return this.next();
+  }
+
   /** The least loaded router that was not tried. */
   next(): ActorRef<RouterProtocol> | undefined {
     const { routers, balancer } = this.#options;
@@ -117,7 +125,10 @@ class Search {
     this.#until = null;
   }
 
-  /** The router to try after this one failed. A patient search waits for one to come, or to come back. */
+  /**
+   * The router to try after this one failed. While there is none at all, it waits for one to come; a patient
+   * search also for those that failed to be well again.
+   */
   async after(
     failed: ActorRef<RouterProtocol>,
     patient: boolean,
@@ -127,10 +138,14 @@ class Search {
     this.#tried.add(failed.address);
     const until = this.#until ??= clock.now() + PATIENCE_MS;
     for (let found = this.next();; found = this.next()) {
-      if (found || !patient || clock.now() >= until) return found;
+      if (found || !(patient || this.#isEmpty) || clock.now() >= until) return found;
       await sleep(clock, LOOK_MS, signal);
       if (clock.now() < until) this.#tried.clear();
     }
+  }
+
+  get #isEmpty(): boolean {
+    return this.#options.routers.routersOf(this.#family).length === 0;
   }
 }
 

@@ -153,10 +153,25 @@ Deno.test("an answer that finds no router again fails after a while with 503", a
   const [a] = cluster.nodes;
   a!.router.before = (n) => n === 4 ? cluster.lose(a!) : undefined;
   const response = cluster.post();
-  await cluster.clock.advance(20_000);
+  await cluster.clock.advance(35_000);
   equal((await response).status, 503);
-  const fresh = await cluster.post();
-  deepEqual([fresh.status, fresh.headers.get("retry-after")], [503, "1"]);
+  const fresh = cluster.post();
+  await cluster.clock.advance(35_000);
+  const { status, headers } = await fresh;
+  deepEqual([status, headers.get("retry-after")], [503, "1"]);
+});
+
+Deno.test("a request waits for a router while there is none of a family that was there", async () => {
+  await using cluster = new Cluster(["a"]);
+  equal((await cluster.post()).status, 200);
+  cluster.lose(cluster.nodes[0]!);
+  await cluster.clock.advance(3000);
+  const response = cluster.post();
+  await cluster.clock.advance(3000);
+  equal(cluster.edge.inFlight, 1);
+  cluster.join(new Node("b", cluster));
+  await cluster.clock.advance(1000);
+  equal((await (await response).json()).choices[0].message.content, whole);
 });
 
 Deno.test("a router that would begin anew is left for another", async () => {
@@ -224,6 +239,6 @@ Deno.test("a router that refuses is left for another, and all refusals together 
   b!.router.before = refuse;
   // An answer that has begun is patient with refusals.
   const refused = cluster.post();
-  await cluster.clock.advance(20_000);
+  await cluster.clock.advance(35_000);
   deepEqual([(await refused).status, (await refused).headers.get("retry-after")], [429, "2"]);
 });
