@@ -13,7 +13,7 @@ export interface StreamControl {
   readonly deadline: number;
   /** What causes it, for tracers. */
   readonly trace?: string | undefined;
-  /** How long to wait for a replica while there is none, in milliseconds; 30,000 by default. */
+  /** How long to go on trying while nothing comes, in milliseconds; 30,000 by default. */
   readonly patienceMs?: number;
 }
 
@@ -27,10 +27,10 @@ export interface LevelOptions {
   readonly used: boolean;
 }
 
-/** How often in a row a generation may lose its replica without a token before it is given up. */
-const MAX_LOSSES = 8;
+/** How often in a row a generation may lose its replica: it may be the reason. */
+const MAX_LOSSES = 16;
 
-/** How long a generation waits for a replica when there is none. */
+/** How long a generation may stand still before it is given up. */
 const PATIENCE_MS = 30_000;
 
 /** A replica that does not report its load in this time counts as busy. */
@@ -71,36 +71,35 @@ export class Level {
   /**
    * Tokens of a generation, from whichever replicas it takes: when one is lost, another goes on from the
    * tokens so far, and the reader sees neither gap nor repeat. Throws `ActorError`: `Overloaded` when every
-   * replica refuses, `NoRoute` when none comes.
+   * replica refuses, `NoRoute` when none comes, or that of the last loss.
    */
   async *generate(request: ReplicaRequest, control: StreamControl): AsyncGenerator<SampledToken> {
     const ids = [...request.ids];
     const search = this.#replicas.search();
     const { patienceMs = PATIENCE_MS } = control;
-    for (let losses = 0; losses <= MAX_LOSSES;) {
+    let failure: ActorError | undefined;
+    while (search.losses <= MAX_LOSSES) {
       const replica = await search.next(control, patienceMs);
-      if (!replica) throw this.#nobody();
+      if (!replica) break;
       try {
         const rest = { ...request, ids: Int32Array.from(ids) };
         for await (const token of this.#stream(replica, rest, control)) {
           ids.push(token.id);
-          search.reset();
-          losses = 0;
+          search.progress();
           yield token;
           if (token.finish) return;
         }
-        losses++;
+        search.lost(replica);
       } catch (error) {
         if (!mayGoOn(error)) throw error;
-        if (error.code !== "Overloaded") losses++;
-        else if (!search.hasOthers(replica)) throw error;
+        failure = error;
+        this.#note(replica, error);
+        if (error.code !== "Overloaded") search.lost(replica);
+        else if (search.hasOthers(replica)) search.avoid(replica);
+        else throw error;
       }
-      search.avoid(replica);
     }
-    throw new ActorError(
-      "Terminated",
-      `Cannot finish a generation after losing ${MAX_LOSSES} replicas of ${this.name}`,
-    );
+    throw failure ?? this.#nobody();
   }
 
   /** Load and facts of the level. */
@@ -113,6 +112,10 @@ export class Level {
       threshold: this.threshold,
       replicas: await Promise.all(this.#replicas.all.map(({ ref }) => summarise(ref))),
     };
+  }
+
+  #note({ ref }: Replica, { code, message }: ActorError): void {
+    this.#system.log.debug("Lost a replica", { replica: ref.address, code, message });
   }
 
   #nobody(): ActorError {

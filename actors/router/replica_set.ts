@@ -50,7 +50,7 @@ export interface SearchControl {
   readonly deadline: number;
 }
 
-/** How long a search that found only replicas which failed waits before it tries them again. */
+/** How long a search waits after failures in a row: first, and at most. */
 const BACKOFF_MS = { first: 50, most: 5000 } as const;
 
 /** The replicas of a level, as they come and go. */
@@ -113,35 +113,53 @@ export class ReplicaSet {
 export class ReplicaSearch {
   readonly #set: ReplicaSet;
   readonly #avoided = new Set<string>();
-  #waits = 0;
+  #progressAt: number;
+  #losses = 0;
 
   constructor(set: ReplicaSet) {
     this.#set = set;
+    this.#progressAt = set.system.clock.now();
   }
 
-  /** The least loaded replica; waits for one at most `patienceMs`, and answers undefined when none comes. */
+  /** Failures in a row. */
+  get losses(): number {
+    return this.#losses;
+  }
+
+  /**
+   * The least loaded replica. Waits for one, and between failures, at most until the generation has stood still
+   * for `patienceMs`; answers undefined then.
+   */
   async next(control: SearchControl, patienceMs: number): Promise<Replica | undefined> {
     const { clock } = this.#set.system;
-    const end = Math.min(control.deadline, clock.now() + patienceMs);
+    const end = Math.min(control.deadline, this.#progressAt + patienceMs);
+    await this.#pause(end - clock.now(), control.signal);
     for (;;) {
       const found = this.#pick();
       if (found) return found;
       const left = end - clock.now();
       if (control.signal.aborted || left <= 0) return undefined;
       if (this.#set.size === 0) await this.#set.change(left, control.signal);
-      else await this.#retry(left, control.signal);
+      else this.#avoided.clear();
     }
   }
 
-  /** A replica failed. */
+  /** A replica was lost. */
+  lost(replica: Replica): void {
+    this.#losses++;
+    this.avoid(replica);
+  }
+
+  /** A replica would rather have another asked. */
   avoid({ ref }: Replica): void {
     this.#avoided.add(ref.address);
   }
 
-  /** It went on: what failed before may be well again. */
-  reset(): void {
+  /** The generation went on: what failed before may be well again. */
+  progress(): void {
     this.#avoided.clear();
-    this.#waits = 0;
+    this.#losses = 0;
+    this.#progressAt = this.#set.system.clock.now();
   }
 
   /** Whether there is a replica that has not failed, besides this one. */
@@ -162,10 +180,11 @@ export class ReplicaSearch {
     return this.#set.all.filter(({ ref }) => !this.#avoided.has(ref.address));
   }
 
-  /** All have failed: gives them some time, more after each round. */
-  async #retry(leftMs: number, signal: AbortSignal): Promise<void> {
-    const wait = Math.min(BACKOFF_MS.first * 2 ** this.#waits++, BACKOFF_MS.most, leftMs);
+  /** After a first loss another replica is asked at once; after more, all are given some time. */
+  async #pause(leftMs: number, signal: AbortSignal): Promise<void> {
+    const isFirst = this.#losses === 1 && this.#open().length > 0;
+    const wait = Math.min(BACKOFF_MS.first * 2 ** (this.#losses - 1), BACKOFF_MS.most, leftMs);
+    if (this.#losses === 0 || isFirst || wait <= 0) return;
     await sleep(this.#set.system.clock, wait, signal).catch(() => {});
-    this.#avoided.clear();
   }
 }

@@ -153,8 +153,9 @@ Deno.test("Level.generate() gives up after its patience, or at once without any"
 Deno.test("Level.generate() gives up a request that no replica survives", async () => {
   await using test = open();
   const fakes = ["a", "b", "c"].map((id) => test.add(id, { after: 0, error: lost }));
-  await assert.rejects(generate(test.level, test), { code: "Terminated", message: /losing 8/ });
-  assert.equal(fakes.reduce((sum, { requests }) => sum + requests.length, 0), 9);
+  await assert.rejects(generate(test.level, test), { code: "Terminated", message: /silent/ });
+  const attempts = fakes.reduce((sum, { requests }) => sum + requests.length, 0);
+  assert(attempts > 8 && attempts <= 17, `${attempts} attempts`);
 });
 
 Deno.test("Level.generate() asks another when one is full, and says so when all are", async () => {
