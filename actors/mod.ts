@@ -13,3 +13,4 @@ export * from "./node_protocol.ts";
 export * from "./planner/mod.ts";
 export * from "./replica/mod.ts";
 export * from "./router/mod.ts";
+export { protocolRange, version } from "./version.ts";

@@ -123,10 +123,12 @@ export interface NodeFacts {
   readonly families: readonly FamilyFacts[];
   /** What it hosts. */
   readonly parts: readonly PartFacts[];
-  /** Grows with each change of its parts. */
+  /** Grows with each change of its parts or devices. */
   readonly revision: number;
   /** Whether it takes no more work and waits for its parts to be moved. */
   readonly draining: boolean;
+  /** What its planner cannot do, one line each, while it is the one that decides. */
+  readonly problems?: readonly string[];
 }
 
 /** An order to host one part of a replica. */

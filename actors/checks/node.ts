@@ -80,6 +80,7 @@ const facts = z.object({
   })),
   revision: count,
   draining: z.boolean(),
+  problems: z.array(text).max(64).exactOptional(),
 });
 
 const hostOrder = z.object({

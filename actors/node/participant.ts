@@ -83,7 +83,9 @@ export class Participant {
   readonly #isLeading = Promise.withResolvers<void>();
   #planner: Singleton | undefined;
   #epoch: number | null = null;
+  #problems: readonly string[] = [];
   #learning: Promise<void> = Promise.resolve();
+  #isLeaving = false;
 
   /** Begins to announce the node, and to listen. */
   constructor(options: ParticipantOptions) {
@@ -136,7 +138,7 @@ export class Participant {
     if (mayLead(system.node)) system.spawn(Desk, args, { id: deskKind });
     if (transport) await sleep(system.clock, HELLO_MS);
     this.#checkWelcome();
-    await this.#takeUp();
+    await this.#refresh();
     if (!mayLead(system.node)) return;
     this.#planner = standFor(system, {
       key: "planner",
@@ -146,6 +148,7 @@ export class Participant {
         epoch,
         membership: this.#membership,
         settleMs: transport ? SETTLE_MS : 0,
+        report: (problems) => this.#report(problems),
       }),
       floor: () => this.#hosting.fence.epoch,
       changed: (lease) => this.#lead(lease),
@@ -194,6 +197,7 @@ export class Participant {
 
   /** Takes part no more, with a goodbye. */
   async leave(): Promise<void> {
+    this.#isLeaving = true;
     this.#routerHost.close();
     await this.#planner?.close();
     this.#membership.leave();
@@ -244,7 +248,9 @@ export class Participant {
     const { devices: { facts: devices }, shelf } = this.#options;
     const { parts, revision, draining } = this.#hosting;
     const models = shelf.all.map(({ facts }) => facts);
-    return { devices, models, families: this.#book.all, parts, revision, draining };
+    const facts = { devices, models, families: this.#book.all, parts, revision, draining };
+    if (this.#problems.length === 0) return facts;
+    return { ...facts, problems: this.#problems.map((line) => line.slice(0, 1000)).slice(0, 64) };
   }
 
   // What it hears.
@@ -256,9 +262,16 @@ export class Participant {
     const { node } = event.member;
     const facts = node !== this.#membership.node && mayLead(node) ? factsOf(event.member) : null;
     if (!facts || !this.#book.learn(facts.families)) return;
-    this.#learning = this.#learning.then(() => this.#takeUp()).catch((error) => {
-      this.#options.system.log.error("Cannot take up a family", { error });
+    this.#refresh().catch((error) => {
+      if (!this.#isLeaving) this.#options.system.log.error("Cannot take up a family", { error });
     });
+  }
+
+  /** Takes up what is known of families, after what is being taken up. */
+  #refresh(): Promise<void> {
+    const taken = this.#learning.then(() => this.#takeUp());
+    this.#learning = taken.catch(() => {});
+    return taken;
   }
 
   /** Looks for the files of the families, and routes those that are here. */
@@ -294,8 +307,17 @@ export class Participant {
     );
   }
 
+  /** What the planner cannot do, while this node has it: for the log, and for all to see. */
+  #report(problems: readonly string[]): void {
+    const { log } = this.#options.system;
+    const known = new Set(this.#problems);
+    for (const problem of problems) if (!known.has(problem)) log.warn(problem);
+    this.#problems = problems;
+  }
+
   #lead(lease: Lease | null): void {
     this.#epoch = lease?.epoch ?? null;
+    if (!lease) this.#problems = [];
     if (lease) this.#isLeading.resolve();
     this.#membership.announce();
   }

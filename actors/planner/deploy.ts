@@ -44,7 +44,8 @@ export async function bringUp(
     }
     return revisions;
   } catch (error) {
-    await bringDown(system, epoch, placement);
+    // Nobody waits for it: a node that is out of reach would hold up a new attempt elsewhere.
+    void bringDown(system, epoch, placement);
     throw error;
   }
 }

@@ -75,7 +75,7 @@ class Planning {
   #keep(replica: ReplicaPlacement): void {
     const demand = this.#input.demands.find((candidate) => serves(replica, candidate));
     const replicas = demand && this.#replicas.get(demand)!;
-    if (!replicas || replicas.length >= (demand.level.replicas ?? Infinity)) {
+    if (!replicas || this.#isTooMany(demand, replica, replicas)) {
       this.#drop.push(replica);
       return;
     }
@@ -83,16 +83,33 @@ class Planning {
     takeMemory(this.#sites, demand, replica);
   }
 
+  /** More than were asked for; or, where each node is to have one, a second on its node. */
+  #isTooMany({ level }: Demand, replica: ReplicaPlacement, replicas: ReplicaPlacement[]): boolean {
+    if (level.replicas !== undefined) return replicas.length >= level.replicas;
+    return replicas.some(({ host }) => host.node === replica.host.node);
+  }
+
   /** Moves a replica off nodes that are draining, and to where it was asked for. */
   #improve(demand: Demand, replica: ReplicaPlacement, replicas: ReplicaPlacement[]): void {
     const eligible = eligibleSites(demand, this.#sites);
-    const stays = placesOf(replica).every((place) => this.#sites.has(place));
+    const stays = this.#stays(replica);
     if (stays && isAsAsked(demand, replica, eligible)) return;
     const others = replicas.filter((other) => other !== replica);
+    if (demand.level.replicas === undefined && others.some((other) => this.#stays(other))) {
+      // The other nodes have theirs already.
+      replicas.splice(replicas.indexOf(replica), 1);
+      this.#drop.push(replica);
+      return;
+    }
     const placement = this.#place(demand, others);
     if (!placement || (stays && !isAsAsked(demand, placement, eligible))) return;
     this.#add.push({ placement, replaces: replica });
     replicas.splice(replicas.indexOf(replica), 1, placement);
+  }
+
+  /** Whether none of its nodes is draining. */
+  #stays(replica: ReplicaPlacement): boolean {
+    return placesOf(replica).every((place) => this.#sites.has(place));
   }
 
   #fill(open: Set<Demand>): void {

@@ -22,6 +22,8 @@ export interface PlannerArgs {
   readonly membership: Membership;
   /** How long it waits after a change for others that come with it, in milliseconds. */
   readonly settleMs: number;
+  /** Told what cannot be done, whenever that changes. */
+  readonly report: (problems: readonly string[]) => void;
 }
 
 /** What a planner says of its work. */
@@ -163,6 +165,7 @@ function review(state: PlannerState, context: PlannerContext): void {
   const accounted = [...known.map(({ placement }) => placement), ...adding.values()];
   if (!fleet.isSettling) sweep(state, context, nodes, accounted);
   state.reviewed = true;
+  state.report(statusOf(state).problems);
   planAhead(state, context);
   tellSettled(state);
 }
@@ -213,7 +216,6 @@ async function add(
     );
     const why = `Cannot run a replica of ${key}: ${(error as Error).message}`;
     state.setbacks.set(key, { until: clock.monotonic() + waitMs, waitMs, why });
-    log.warn(why);
   }
   state.adding.delete(placement.id);
   schedule(state, context, state.settleMs);

@@ -7,6 +7,8 @@ import {
   createLogger,
   createMemoryNetwork,
   createMemoryStore,
+  createSystem,
+  Membership,
   type MemoryNetwork,
   seededRng,
   systemClock,
@@ -117,3 +119,47 @@ sharedTest("a draining node moves its work away first", "models/stories260K", as
   assert.deepEqual(await greedyIds(routerOf(a), prompt, 200, drain), ids);
   await until(() => replicas(a).join() === "c");
 });
+
+sharedTest(
+  "a node that speaks another protocol is refused, and says so",
+  "models/stories260K",
+  async () => {
+    await using cluster = new Cluster();
+    const transport = cluster.network.connect("future");
+    const system = createSystem({
+      node: "future",
+      transport,
+      log: createLogger({ level: "silent" }),
+    });
+    const membership = new Membership({
+      ...{ system, transport, version: "9.0.0", protocol: { least: 7, most: 9 } },
+      describe: () => ({ offers: [] }),
+    });
+    try {
+      await assert.rejects(cluster.join("a"), {
+        code: "Denied",
+        message:
+          /^Cannot join .*it speaks protocols 7 to 9 \(version 9\.0\.0\), this node .*: future$/,
+      });
+      assert.match(membership.refused.get("a") ?? "", /this node 7 to 9/);
+    } finally {
+      membership.close();
+      await system.shutdown();
+    }
+  },
+);
+
+sharedTest(
+  "what cannot be placed is said by all, and done once it can be",
+  "models/stories260K",
+  async (dir) => {
+    await using cluster = new Cluster();
+    const a = await cluster.join("a", [{ name: "one", model: dir, replicas: 1, nodes: ["b"] }]);
+    await until(() =>
+      a.status().nodes.some(({ problems }) => problems?.[0]?.includes("family/one"))
+    );
+    const b = await cluster.join("b");
+    await until(() => replicas(b).join() === "b");
+    await until(() => b.status().nodes.every(({ problems }) => problems === undefined));
+  },
+);

@@ -123,6 +123,19 @@ Deno.test("makePlan() moves replicas off a draining node if there is room elsewh
   assert.deepEqual([stuck.drop, stuck.add], [[], []]);
 });
 
+Deno.test("makePlan() keeps one replica a node where nobody said how many", () => {
+  const nodes = { a: node(8), b: node(8) };
+  const running = added(plan([demand()], nodes));
+  const twice = plan([demand()], { a: nodes.a }, [running[0]!, { ...running[0]!, id: "again" }]);
+  assert.deepEqual(twice.drop.map(({ id }) => id), ["again"]);
+  const leaving = { ...nodes, a: node(8, 10, { draining: true }) };
+  const { drop, add } = plan([demand()], leaving, running);
+  assert.deepEqual([drop, add], [[running[0]], []], "b has its own already");
+  const alone = plan([demand()], leaving, [running[0]!]);
+  assert.deepEqual(added(alone).map(layersOf), ["b:12"]);
+  assert.deepEqual(alone.drop, []);
+});
+
 Deno.test("makePlan() spreads a replica once more nodes are there", () => {
   const asked = demand({ partitions: 2, replicas: 1 });
   const running = added(plan([asked], { a: node(8) }));
