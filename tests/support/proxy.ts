@@ -71,7 +71,11 @@ export function startProxy(target: number): Proxy {
         near.close();
         continue;
       }
-      const far = await Deno.connect({ hostname: "127.0.0.1", port: target });
+      const far = await Deno.connect({ hostname: "127.0.0.1", port: target }).catch(() => null);
+      if (far === null) {
+        near.close();
+        continue;
+      }
       open.add(near).add(far);
       passing.push(pass(near, far), pass(far, near));
     }
