@@ -84,12 +84,15 @@ export class Participant {
   #planner: Singleton | undefined;
   #epoch: number | null = null;
   #problems: readonly string[] = [];
+  /** Whether problems go to the log: those of a lone node's start are its caller's to tell. */
+  #isTold: boolean;
   #learning: Promise<void> = Promise.resolve();
   #isLeaving = false;
 
   /** Begins to announce the node, and to listen. */
   constructor(options: ParticipantOptions) {
     const { system, shelf, transport } = options;
+    this.#isTold = transport !== undefined;
     this.#options = options;
     const replaced = Promise.withResolvers<string>();
     this.replaced = replaced.promise;
@@ -162,7 +165,9 @@ export class Participant {
     const planner = system.ref<PlannerProtocol>(
       `${system.node}/main/${plannerKind}/${plannerKind}`,
     );
-    return await planner.ask("settle", undefined, { deadlineMs: FIRST_PLAN_MS });
+    const status = await planner.ask("settle", undefined, { deadlineMs: FIRST_PLAN_MS });
+    this.#isTold = true;
+    return status;
   }
 
   /** Tells the others at once what has changed about the node. */
@@ -311,7 +316,8 @@ export class Participant {
   #report(problems: readonly string[]): void {
     const { log } = this.#options.system;
     const known = new Set(this.#problems);
-    for (const problem of problems) if (!known.has(problem)) log.warn(problem);
+    const news = problems.filter((problem) => !known.has(problem));
+    if (this.#isTold) { for (const problem of news) log.warn(problem); }
     this.#problems = problems;
   }
 
