@@ -1,7 +1,7 @@
 /** Products of rows that have experts as their weights. */
 import type { Counts, WeightDType } from "../../backend.ts";
 import type { GpuTensor } from "../dispatch.ts";
-import type { Product, ProductExperts } from "./linear_products.ts";
+import type { Product, ProductExperts } from "./linear_product.ts";
 import type { LiveRows } from "./operands.ts";
 import { rowBytes } from "./weights.ts";
 

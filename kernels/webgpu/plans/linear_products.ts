@@ -1,5 +1,5 @@
 /** Products of activations with a weight, by the kernel that suits the number of live rows. */
-import type { Counts, DType, WeightDType } from "../../backend.ts";
+import type { Counts, WeightDType } from "../../backend.ts";
 import { isQuantised } from "../../dtype.ts";
 import type {
   Binding,
@@ -10,58 +10,11 @@ import type {
   Norm,
   PlanContext,
 } from "../dispatch.ts";
-import { float, type LiveRows, type Range, read, within, write } from "./operands.ts";
+import { float, type LiveRows, read, within, write } from "./operands.ts";
+import { type Product, weightRows } from "./linear_product.ts";
+import { slicesThatFit, streamShape } from "./linear_shapes.ts";
 import { type MatrixTuning, matrixTuning, type Tile } from "./tuning.ts";
-import { paddedElements, rowBytes, unitsOf, weightDefines } from "./weights.ts";
-
-/** `out[r, column + i] = x[r] · weight[i]`, or `silu(x[r] · gate[i]) * (x[r] · up[i])`. */
-export interface Product {
-  /** The operation, in messages and profiles. */
-  readonly label: string;
-  /** Rows of `out`. */
-  readonly rows: LiveRows;
-  /** f32, as wide as the weight's rows. */
-  readonly x: Range;
-  /** What the weight is. */
-  readonly weight: GpuTensor;
-  /** Its rows to multiply by. */
-  readonly weights: GPUBuffer;
-  /** f32 rows of `width`. */
-  readonly out: Range;
-  /** Elements of a row of `out`. */
-  readonly width: number;
-  /** First of them to write; absent = 0. */
-  readonly column?: number;
-  /** How many to write. */
-  readonly results: number;
-  /** Whether the weight has as many gate rows, then up rows, as there are results. */
-  readonly swiglu?: boolean;
-  /** Adds to `out`. */
-  readonly add?: boolean;
-  /** Added to each row: f32, from element `first` on. */
-  readonly bias?: { readonly buffer: GPUBuffer; readonly first: number };
-  /** Where rows have weights of their own. */
-  readonly experts?: ProductExperts;
-  /** Norms rows of `x` first. */
-  readonly norm?: Pick<Norm, "weight" | "eps">;
-}
-
-/** What `products.wgsl` needs beside the rest where rows have weights of their own. */
-export interface ProductExperts {
-  /** Which rows have which. */
-  readonly defines: Defines;
-  /** Rows of `x` whose products each result sums up; absent or 0 = one row each. */
-  readonly combines?: number;
-  /** Bindings from 4 on. */
-  readonly bindings: readonly Binding[];
-  /** Tiles of at most `tile` rows; absent = as if all rows had the same weight. */
-  readonly tiles?: (counts: Counts, tile: number) => number;
-  /** Bytes of weights that are read. */
-  readonly weightBytes: (counts: Counts) => number;
-}
-
-const MAX_GROUPS = 65535;
-const MAX_THREADS = 256;
+import { paddedElements, rowBytes, weightDefines } from "./weights.ts";
 
 /** Dispatches of which each run uses one. */
 export function planProduct(context: PlanContext, product: Product): Dispatch[] {
@@ -90,10 +43,6 @@ function mostBefore(
   if (!tile) return Infinity;
   const across = Math.ceil(weightRows / (tile.across * tile.rows));
   return Math.max(tile.from, (Math.ceil(groups / across) - 1) * tile.down * tile.tokens + 1) - 1;
-}
-
-function weightRows({ results, swiglu = false }: Product): number {
-  return swiglu ? 2 * results : results;
 }
 
 /** Dispatches each for the live rows up to its `most` that the ones before it leave. */
@@ -155,57 +104,6 @@ export function planTiled({ device }: PlanContext, product: Product, tile: Tile)
     STRIP: strip,
   };
   return plan(product, "gemm", defines, down * tokens, across * rows);
-}
-
-/** As many of a tile's slices as `gemm.wgsl` has shared memory for. */
-function slicesThatFit(
-  { across, down, rows, tokens, slices, strip }: Tile,
-  bytes: number,
-): number {
-  const lines = 16 * (down * (tokens * strip + 1) + across * (rows * strip + 1));
-  const sums = 4 * across * down * (tokens * rows + 1);
-  let most = slices;
-  while (most > 1 && most * lines + sums > bytes) most /= 2;
-  return most;
-}
-
-/** What a workgroup of `gemv.wgsl` takes. */
-interface StreamShape {
-  /** Threads that share a row. */
-  readonly lanes: number;
-  /** Sets of them. */
-  readonly sets: number;
-  /** Rows of the weight a set. */
-  readonly rows: number;
-  /** Units of each row that a thread reads at once. */
-  readonly depth: number;
-}
-
-/** The lanes do not depend on the tile, so that neither does the order in which a row's products are summed. */
-function streamShape(context: PlanContext, product: Product, tile: number): StreamShape {
-  const { weight, swiglu = false, experts } = product;
-  const tuning = matrixTuning(context);
-  const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
-  const slots = experts?.combines || 1;
-  const few = weightRows(product) / tuning.groups;
-  const useful = 2 ** Math.ceil(Math.log2(slots * units));
-  const abreast = few < 1 || slots > 1 ? Math.min(MAX_THREADS, 4 * tuning.threads) : tuning.threads;
-  const lanes = Math.max(32, Math.min(abreast, useful));
-  const shared = context.device.limits.maxComputeWorkgroupStorageSize;
-  const least = swiglu ? 2 : 1;
-  let rows = Math.max(least, tile > 1 ? tuning.rows : rowsAlone(weight.dtype, tuning));
-  let sets = tile > 1 ? Math.min(tuning.sets, MAX_THREADS / lanes) : 1;
-  const fits = () => context.subgroups || 4 * lanes * sets * (rows + 1) * tile <= shared;
-  while (sets > 1 && (sets * rows > few || !fits())) sets /= 2;
-  while (rows > least && (rows > few || !fits())) rows /= 2;
-  while (weightRows(product) / (sets * rows) > MAX_GROUPS) rows *= 2;
-  let { depth } = tuning;
-  while (depth > 1 && (experts?.combines || units % (lanes * depth) > 0)) depth /= 2;
-  return { lanes, sets, rows, depth };
-}
-
-function rowsAlone(dtype: DType, { rowsAlone, narrowRowsAlone }: MatrixTuning): number {
-  return isQuantised(dtype) && dtype !== "q8_0" ? narrowRowsAlone : rowsAlone;
 }
 
 function plan(
