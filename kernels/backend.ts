@@ -23,6 +23,8 @@ export type Rows = "tokens" | "samples";
 export interface Counts extends Readonly<Record<Rows, number>> {
   /** Whether no two of the tokens are of one sequence, as where all are decoded; absent = not known. */
   readonly distinct?: boolean;
+  /** Whether all of the tokens are of one sequence, as where a prompt is taken in alone; absent = not known. */
+  readonly oneSequence?: boolean;
   /** The most positions that one of the tokens sees, without windows; absent = not known. */
   readonly context?: number;
 }

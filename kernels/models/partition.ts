@@ -3,7 +3,7 @@ import type { Backend, Counts, Tensor } from "../backend.ts";
 import { TOP_LOGPROBS } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import type { WeightSource } from "../formats/mod.ts";
-import type { Activations, Capacity } from "./activations.ts";
+import type { Activations } from "./activations.ts";
 import { PartitionBuild, type Segment } from "./partition_build.ts";
 import type { PartitionOptions } from "./partition_options.ts";
 import type { ModelSpec } from "./spec.ts";
@@ -73,7 +73,7 @@ export class ModelPartition {
     const counts = {
       tokens: step.tokens,
       samples: this.last ? step.samples : 0,
-      ...reach(step, this.#options.capacity),
+      ...reach(step),
     };
     for (const { program, remoteLayer } of this.#segments) {
       await this.#backend.run(program, counts);
@@ -180,11 +180,9 @@ function checkLength(what: string, length: number, needed: number): void {
 /** What a step's placement tells of its attention. */
 function reach(
   { tokens, positions, sequences }: Step,
-  capacity: Capacity,
-): Required<Pick<Counts, "distinct" | "context">> {
+): Required<Pick<Counts, "distinct" | "oneSequence" | "context">> {
   let context = 0;
   for (let t = 0; t < tokens; t++) context = Math.max(context, positions[t]! + 1);
-  const distinct = tokens <= capacity.sequences &&
-    new Set(sequences.subarray(0, tokens)).size === tokens;
-  return { distinct, context };
+  const held = new Set(sequences.subarray(0, tokens)).size;
+  return { distinct: held === tokens, oneSequence: held === 1, context };
 }
