@@ -20,7 +20,7 @@ import { read, single, write } from "./operands.ts";
 /**
  * Plans causal attention. `attention_decode` takes rows one by one, in parts of their context where that is long,
  * which `attention_merge` joins. In steps of many tokens `attention_prefill` takes the tiles of 32 rows that are
- * of one sequence, and the others pass over these.
+ * of one sequence, and the others pass over these, or are not dispatched where all rows are in such tiles.
  */
 export function planAttention(
   context: PlanContext,
@@ -69,7 +69,8 @@ function decode(
   { dtype, pageSize }: KvCacheSpec,
 ): Dispatch {
   const isLive = (counts: Counts) =>
-    decodeLayout(layout, counts) === variant && splitsOf(layout, counts) > 1 === isSplit;
+    decodeLayout(layout, counts) === variant && splitsOf(layout, counts) > 1 === isSplit &&
+    !isAllTiled(layout, counts);
   const defines = { ...shared, ...decodeDefines(layout, variant, shape, pageSize), SPLIT: isSplit };
   const dispatch: Dispatch = {
     label: isSplit ? "attention of parts of contexts" : "attention of single tokens",
@@ -153,6 +154,11 @@ function prefill(
 /** Whether a step may have tiles of one sequence. */
 function isTiled({ tiledFrom }: AttentionLayout, { tokens, distinct }: Counts): boolean {
   return tokens >= tiledFrom && distinct !== true;
+}
+
+/** Whether a step has no row that is not in a tile. */
+function isAllTiled(layout: AttentionLayout, counts: Counts): boolean {
+  return counts.oneSequence === true && isTiled(layout, counts);
 }
 
 const free: Cost = { bytes: 0, flops: 0 };

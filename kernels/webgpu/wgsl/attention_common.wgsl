@@ -83,7 +83,8 @@ fn four_of(row: u32, head: u32, dim: u32) -> vec4<f32> {
 #endif
 }
 
-// Whether the tile of rows around `row` is of one sequence and goes to the tiled kernel. All loads at once.
+// Whether the tile of rows around `row` is of one sequence and goes to the tiled kernel: the last one if it has a
+// few rows, or those before it are of that sequence, too. All loads at once.
 fn is_tiled(row: u32) -> bool {
   if (step.tokens < TILED_FROM) {
     return false;
@@ -95,5 +96,6 @@ fn is_tiled(row: u32) -> bool {
 #for I 1 TILE_ROWS
   others |= sequences[min(first + I, last)] ^ sequence;
 #endfor
-  return others == 0 && last - first >= TILE_ROWS / 4 - 1;
+  let goes_on = sequences[max(first, 1) - 1] == sequence;
+  return others == 0 && (goes_on || last - first >= TILE_ROWS / 4 - 1);
 }
