@@ -14,6 +14,8 @@ import { probed, type Run } from "./probe.ts";
 import { Subject } from "./subject.ts";
 
 const SINGLE = 1;
+/** Most dispatches of a layer: they wait for each other. */
+const DISPATCHES = { dense: 8, mixture: 12 } as const;
 /** After so long no further step is timed, if there were a few. */
 const LONG_MS = 1500;
 const FEW = 3;
@@ -136,9 +138,12 @@ function deviceSide(
   const total = (of: (profile: DispatchProfile) => number) =>
     profiles.reduce((sum, profile) => sum + of(profile), 0);
   const [bytes, flops] = [total((p) => p.bytes), total((p) => p.flops)];
+  const perLayer = dispatchesPerLayer(profiles, shape.layers);
+  const most = shape.experts ? DISPATCHES.mixture : DISPATCHES.dense;
+  if (perLayer > most) throw new Error(`Expected at most ${most} dispatches a layer: ${perLayer}`);
   return {
     device_us: rounded(total((p) => p.nanoseconds) / 1000),
-    dispatches_per_layer: dispatchesPerLayer(profiles, shape.layers),
+    dispatches_per_layer: perLayer,
     gb_s: rounded(bytes / ms / 1e6),
     gflop_s: rounded(flops / ms / 1e6),
     copy_fraction: rounded(bytes / ms * 1000 / speed.copyBytesPerSecond, 3),
