@@ -39,6 +39,8 @@ export interface ReplicaPlacement {
   readonly model: string;
   /** Bounds of the replica. */
   readonly limits: ReplicaLimits;
+  /** How keys and values are stored; absent = `f32`. */
+  readonly kvDtype?: "f16" | "f32";
   /** Where the replica's own actor is. */
   readonly host: Place;
   /** Its partitions, first layers first. */
@@ -71,7 +73,7 @@ export interface ModelFacts {
   readonly weightBytes: number;
   /** Bytes of one expert over all layers. */
   readonly expertBytes: number;
-  /** Bytes of keys and values of one token over all layers. */
+  /** Bytes of keys and values of one token over all layers, in `f32`. */
   readonly tokenBytes: number;
   /** Longest sequence. */
   readonly maxPositions: number;

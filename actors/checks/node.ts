@@ -18,12 +18,15 @@ const limits = z.object({
   pageSize: count,
 });
 
+const kvDtype = z.enum(["f16", "f32"]);
+
 const placement = z.object({
   id: name,
   family: name,
   level: name,
   model: text,
   limits,
+  kvDtype: kvDtype.exactOptional(),
   host: z.object(place),
   partitions: z.array(z.object({ ...place, layers: range })).min(1).max(1024),
   shards: z.array(z.object({ ...place, experts: z.array(count) })).max(1024),
@@ -41,6 +44,7 @@ const levelConfig = z.object({
   device: name.exactOptional(),
   context: count.exactOptional(),
   kvCache: count.exactOptional(),
+  kvDtype: kvDtype.exactOptional(),
 });
 
 const family = z.object({

@@ -33,6 +33,8 @@ export interface ServeOptions {
   readonly context?: number;
   /** Bytes a replica. */
   readonly kvCache?: number;
+  /** How keys and values are stored. */
+  readonly kvDtype?: "f16" | "f32";
   /** The cluster to join. */
   readonly cluster?: ClusterConfig;
   /** How much is logged. */
@@ -58,6 +60,7 @@ const options = {
   keys: { type: "string" },
   context: { type: "string" },
   "kv-cache": { type: "string" },
+  "kv-dtype": { type: "string" },
   nats: { type: "string", multiple: true },
   node: { type: "string" },
   "nats-user": { type: "string" },
@@ -71,6 +74,8 @@ const options = {
 } as const;
 
 const devices: readonly string[] = ["auto", "cpu", "gpu"];
+
+const kvDtypes: readonly string[] = ["f16", "f32"];
 
 const logLevels: readonly string[] = ["debug", "info", "warn", "error", "silent"];
 
@@ -101,6 +106,7 @@ With what
   --threads N       Threads to compute with (one a core)
   --context N       Most tokens of one sequence (what the model was trained for)
   --kv-cache SIZE   Key-value cache of one replica, such as 512MiB
+  --kv-dtype D      f16 or f32: how keys and values are stored (f16)
 
 With others
   --nats URL        A NATS server to join others by, such as nats://host:4222;
@@ -185,6 +191,7 @@ function serveOptions(values: Readonly<Record<string, unknown>>): ServeOptions {
     ...given("keys", text("keys")),
     ...given("context", whole("--context", text("context"), 1, Number.MAX_SAFE_INTEGER)),
     ...given("kvCache", bytes("--kv-cache", text("kv-cache"))),
+    ...given("kvDtype", oneOf("--kv-dtype", text("kv-dtype"), kvDtypes) as ServeOptions["kvDtype"]),
     ...given("cluster", cluster(text, values["nats"] as string[] | undefined)),
     ...given(
       "logLevel",

@@ -23,13 +23,13 @@ export async function resolveServeConfig(
   bundled: BundledFamily,
 ): Promise<Config> {
   const base = await baseConfig(options, bundled);
-  const { context, kvCache, host, port, keys, logLevel, cluster } = options;
+  const { context, kvCache, kvDtype, host, port, keys, logLevel, cluster } = options;
   return {
     ...base,
     devices: devicesOf(base, options),
     families: base.families.map((family) => ({
       ...family,
-      levels: family.levels.map((level) => ({ ...level, ...given({ context, kvCache }) })),
+      levels: family.levels.map((level) => ({ ...level, ...given({ context, kvCache, kvDtype }) })),
     })),
     listen: { ...base.listen, ...given({ host, port }) },
     ...given({ keys: keys === undefined ? undefined : resolve(keys), logLevel }),

@@ -55,6 +55,8 @@ export interface LevelConfig {
   readonly context?: number;
   /** Bytes of the key-value cache of one replica; absent = chosen from the device's memory. */
   readonly kvCache?: number;
+  /** How keys and values are stored; absent = `f16`, which holds twice as many tokens as `f32`. */
+  readonly kvDtype?: "f16" | "f32";
 }
 
 /** The models of one service. */

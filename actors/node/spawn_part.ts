@@ -61,7 +61,7 @@ function partitionArgs(
   { placement, part, on }: HostOrder,
   model: ShelvedModel,
 ): Omit<PartitionArgs, "maxBytes"> {
-  const { limits, partitions, shards } = placement;
+  const { limits, kvDtype = "f32", partitions, shards } = placement;
   const holders = on.map((address, index): ExpertHolder => ({
     address,
     holds: holdings(placement, model, index),
@@ -72,7 +72,7 @@ function partitionArgs(
     capacity: stepCapacity(limits),
     pages: limits.pages,
     pageSize: limits.pageSize,
-    kvDtype: "f32",
+    kvDtype,
     ...(shards.length > 0 && { localExperts: { first: 0, count: 0 }, expertShards: holders }),
   };
 }

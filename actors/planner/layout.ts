@@ -34,6 +34,8 @@ export class LayoutError extends Error {
 export interface Layout {
   /** Bounds of each replica. */
   readonly limits: ReplicaLimits;
+  /** How keys and values are stored. */
+  readonly kvDtype: "f16" | "f32";
   /** Partitions that a replica is to be spread over, if there are so many devices. */
   readonly partitions: number;
   /** The most layers that one partition in a WebAssembly memory can hold; 0 = not even one. */
@@ -50,11 +52,14 @@ export interface Layout {
 export function layOut(level: LevelConfig, model: ModelFacts): Layout {
   checkPartitions(level, model);
   checkShards(level, model);
-  const limits = cacheLimits(level, model);
-  const cacheBytes = limits.pages * PAGE_SIZE * model.tokenBytes;
+  const { kvDtype = "f16" } = level;
+  const tokenBytes = kvDtype === "f16" ? model.tokenBytes / 2 : model.tokenBytes;
+  const limits = cacheLimits(level, { ...model, tokenBytes });
+  const cacheBytes = limits.pages * PAGE_SIZE * tokenBytes;
   const weightBytes = weightsInPartitions(level, model);
   return {
     limits,
+    kvDtype,
     partitions: partitionCount(level),
     partitionLayers: mostLayers(weightBytes, model),
     layerBytes: (weightBytes + cacheBytes) / model.layers,

@@ -152,9 +152,9 @@ class Planning {
     const spread = placeReplica(demand, preferred);
     if (!spread) return null;
     takeMemory(this.#sites, demand, spread);
-    const { family, level, model, layout: { limits } } = demand;
+    const { family, level, model, layout: { limits, kvDtype } } = demand;
     const id = this.#input.newId(demand);
-    return { id, family, level: level.name, model, limits, ...spread };
+    return { id, family, level: level.name, model, limits, kvDtype, ...spread };
   }
 
   #problemOf(demand: Demand, has: number): string {
@@ -195,6 +195,9 @@ function serves(replica: ReplicaPlacement, { family, level, model, layout }: Dem
   const isShardedRight = typeof level.expertShards === "number"
     ? shards.length === level.expertShards
     : isDeepStrictEqual(level.expertShards.map((s) => s.experts), shards.map((s) => s.experts));
-  return replica.family === family && replica.level === level.name && replica.model === model &&
-    isDeepStrictEqual(replica.limits, layout.limits) && isCutRight && isShardedRight;
+  const isOfLevel = replica.family === family && replica.level === level.name &&
+    replica.model === model;
+  const isLaidOut = isDeepStrictEqual(replica.limits, layout.limits) &&
+    (replica.kvDtype ?? "f32") === layout.kvDtype;
+  return isOfLevel && isLaidOut && isCutRight && isShardedRight;
 }

@@ -6,7 +6,7 @@ import { assertThrowsWith } from "./support.ts";
 Deno.test("parseServeArguments() reads every option", () => {
   deepEqual(parseServeArguments([]), { kind: "serve", options: { models: [] } });
   const args = "--model a --model=b --family ours --host ::1 --port 0 --threads 4 --keys k.txt " +
-    "--context 512 --kv-cache 64MiB --device gpu --gpu-memory 8GB --log-level debug";
+    "--context 512 --kv-cache 64MiB --kv-dtype f32 --device gpu --gpu-memory 8GB --log-level debug";
   deepEqual(parseServeArguments(args.split(" ")), {
     kind: "serve",
     options: {
@@ -18,6 +18,7 @@ Deno.test("parseServeArguments() reads every option", () => {
       keys: "k.txt",
       context: 512,
       kvCache: 64 * 2 ** 20,
+      kvDtype: "f32",
       device: "gpu",
       gpuMemory: 8e9,
       logLevel: "debug",

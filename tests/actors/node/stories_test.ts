@@ -22,7 +22,7 @@ async function assertBatch(
 const moe = "stories260K-moe4";
 
 /** KV pages for two and a half whole texts, among twelve that want them. */
-const shortCache = { context: 256, kvCache: 40 * 16 * 5 * 2 * 4 * 8 * 4 };
+const shortCache = { context: 256, kvCache: 40 * 16 * 5 * 2 * 4 * 8 * 2 };
 
 for (const device of ["cpu", "reference"] as const) {
   for (const model of ["stories260K", moe]) {

@@ -14,9 +14,11 @@ Deno.test("layOut() knows how many layers one memory can hold", () => {
 
 Deno.test("layOut() fits the context to the cache unless it was asked for", () => {
   const kvCache = 200 * giant.tokenBytes;
-  const { limits } = layOut(level({ kvCache }), giant);
-  assert.equal(limits.context, limits.pages * limits.pageSize);
-  assert(limits.context <= 200);
+  for (const [kvDtype, tokens] of [["f32", 200], ["f16", 400]] as const) {
+    const { limits } = layOut(level({ kvCache, kvDtype }), giant);
+    assert.equal(limits.context, limits.pages * limits.pageSize);
+    assert.equal(limits.context, Math.floor(tokens / limits.pageSize) * limits.pageSize);
+  }
   assert.throws(() => layOut(level({ kvCache, context: 1000 }), giant), LayoutError);
   assert.equal(layOut(level({ context: 1000 }), giant).limits.context, 1000);
 });
