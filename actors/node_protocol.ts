@@ -129,7 +129,7 @@ export interface NodeFacts {
   readonly revision: number;
   /** Whether it takes no more work and waits for its parts to be moved. */
   readonly draining: boolean;
-  /** What its planner cannot do, one line each, while it is the one that decides. */
+  /** What its planner cannot do, and what keeps it from planning, one line each. */
   readonly problems?: readonly string[];
 }
 

@@ -28,6 +28,8 @@ export interface NatsServerOptions {
   readonly config?: string;
   /** Files of its folder by name. */
   readonly files?: Readonly<Record<string, string>>;
+  /** What goes before its command, to run it in other circumstances. */
+  readonly wrapper?: readonly string[];
 }
 
 const base = `
@@ -37,13 +39,14 @@ jetstream { store_dir: "DIR/store", max_memory_store: 64MB, max_file_store: 64MB
 
 /** Starts a server and waits until it listens. Rejects with its log if it ends first. */
 export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
+  const { wrapper = [] } = options;
   const dir = await Deno.makeTempDir({ prefix: "nats-" });
   for (const [name, text] of Object.entries(options.files ?? {})) {
     await Deno.writeTextFile(`${dir}/${name}`, text);
   }
   const config = `${base}${options.config ?? ""}`.replaceAll("DIR", dir);
   await Deno.writeTextFile(`${dir}/server.conf`, config);
-  let child = await spawn(dir, 0);
+  let child = await spawn(dir, 0, wrapper);
   const { port, webSocketPort } = child;
   const kill = async () => {
     child.process.kill("SIGKILL");
@@ -66,7 +69,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     kill,
     async restart({ keepStore = true } = {}) {
       if (!keepStore) await Deno.remove(`${dir}/store`, { recursive: true });
-      child = await spawn(dir, port);
+      child = await spawn(dir, port, wrapper);
     },
     async [Symbol.asyncDispose]() {
       await kill().catch(() => {});
@@ -89,9 +92,11 @@ interface Child {
   readonly logged: Promise<void>;
 }
 
-async function spawn(dir: string, port: number): Promise<Child> {
-  const process = new Deno.Command("nats-server", {
-    args: ["-c", `${dir}/server.conf`, "-a", "127.0.0.1", "-p", port === 0 ? "-1" : String(port)],
+async function spawn(dir: string, port: number, wrapper: readonly string[]): Promise<Child> {
+  const address = ["-a", "127.0.0.1", "-p", port === 0 ? "-1" : String(port)];
+  const [command, ...args] = [...wrapper, "nats-server", "-c", `${dir}/server.conf`, ...address];
+  const process = new Deno.Command(command!, {
+    args,
     stdout: "null",
     stderr: "piped",
   }).spawn();

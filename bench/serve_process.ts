@@ -26,16 +26,18 @@ export interface ServeProcessOptions {
   readonly nats: string;
   /** More arguments. */
   readonly args?: readonly string[];
+  /** More arguments of Deno. */
+  readonly deno?: readonly string[];
 }
 
 const root = new URL("../", import.meta.url).pathname;
 
 /** Starts a node and waits until it has joined. Rejects with what it said if it ends before. */
 export async function startServe(options: ServeProcessOptions): Promise<ServeProcess> {
-  const { node, nats, args = [] } = options;
-  const [, ...command] = manifest.tasks.serve.command.split(" ");
+  const { node, nats, args = [], deno = [] } = options;
+  const [, run, ...command] = manifest.tasks.serve.command.split(" ");
   const process = new Deno.Command(Deno.execPath(), {
-    args: [...command, "--nats", nats, "--node", node, "--port", "0", ...args],
+    args: [run!, ...deno, ...command, "--nats", nats, "--node", node, "--port", "0", ...args],
     cwd: root,
     env: { NO_COLOR: "1" },
     stdout: "piped",

@@ -84,6 +84,8 @@ export class Participant {
   #planner: Singleton | undefined;
   #epoch: number | null = null;
   #problems: readonly string[] = [];
+  /** What keeps the node from standing for being the planner. */
+  #trouble: string | null = null;
   /** Whether problems go to the log: those of a lone node's start are its caller's to tell. */
   #isTold: boolean;
   #learning: Promise<void> = Promise.resolve();
@@ -154,6 +156,10 @@ export class Participant {
         report: (problems) => this.#report(problems),
       }),
       floor: () => this.#hosting.fence.epoch,
+      trouble: (why) => {
+        this.#trouble = why;
+        this.#membership.announce();
+      },
       changed: (lease) => this.#lead(lease),
     });
   }
@@ -250,12 +256,14 @@ export class Participant {
   }
 
   #facts(): NodeFacts {
-    const { devices: { facts: devices }, shelf } = this.#options;
+    const { devices: { facts: devices }, shelf, system } = this.#options;
     const { parts, revision, draining } = this.#hosting;
     const models = shelf.all.map(({ facts }) => facts);
     const facts = { devices, models, families: this.#book.all, parts, revision, draining };
-    if (this.#problems.length === 0) return facts;
-    return { ...facts, problems: this.#problems.map((line) => line.slice(0, 1000)).slice(0, 64) };
+    const problems = [...this.#problems];
+    if (this.#trouble !== null) problems.unshift(`${system.node} cannot plan: ${this.#trouble}`);
+    if (problems.length === 0) return facts;
+    return { ...facts, problems: problems.map((line) => line.slice(0, 1000)).slice(0, 64) };
   }
 
   // What it hears.

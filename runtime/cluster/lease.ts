@@ -22,6 +22,8 @@ export interface LeaseOptions {
   readonly ttlMs?: number;
   /** The highest epoch known from elsewhere: a store that was lost must not bring one back. */
   readonly floor?: () => number;
+  /** Told what is wrong with the store, and `null` once nothing is. */
+  readonly trouble?: (why: string | null) => void;
 }
 
 /** A right that at most one holds at a time. */
@@ -55,21 +57,45 @@ const heldShare = 0.8;
  * (Gray and Cheriton, "Leases", 1989). Rejects with the signal's reason when it is aborted.
  */
 export async function acquireLease(options: LeaseOptions, signal: AbortSignal): Promise<Lease> {
-  const { clock, rng, log, key, ttlMs = 3000 } = options;
+  const { clock, rng, ttlMs = 3000 } = options;
   const watch = new Watch(options);
-  let trouble = "";
+  const trouble = new Trouble(options);
   while (true) {
     signal.throwIfAborted();
     try {
       const lease = await watch.attempt();
+      trouble.over();
       if (lease) return lease;
-      trouble = "";
     } catch (thrown) {
-      const error = String(thrown);
-      if (error !== trouble) log.warn("Cannot take a lease", { lease: key, error });
-      trouble = error;
+      trouble.note("Cannot take a lease", thrown);
     }
     await sleep(clock, ttlMs * (0.15 + 0.1 * rng.next()), signal);
+  }
+}
+
+/** What is wrong with the store: said when it begins, not each time. */
+class Trouble {
+  readonly #options: LeaseOptions;
+  /** Undefined before anything is known. */
+  #why: string | null | undefined;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+  }
+
+  note(what: string, thrown: unknown): void {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    if (why === this.#why) return;
+    const { log, key, trouble } = this.#options;
+    log.warn(what, { lease: key, why });
+    this.#why = why;
+    trouble?.(why);
+  }
+
+  over(): void {
+    if (this.#why === null) return;
+    this.#why = null;
+    this.#options.trouble?.(null);
   }
 }
 
@@ -118,6 +144,7 @@ class HeldLease implements Lease {
   readonly epoch: number;
   readonly #options: LeaseOptions;
   readonly #ttlMs: number;
+  readonly #trouble: Trouble;
   readonly #controller = new AbortController();
   #record: Record;
   #version: string;
@@ -126,6 +153,7 @@ class HeldLease implements Lease {
   constructor(options: LeaseOptions, record: Record, version: string, started: number) {
     this.epoch = record.epoch;
     this.#options = options;
+    this.#trouble = new Trouble(options);
     this.#ttlMs = options.ttlMs ?? 3000;
     this.#record = record;
     this.#version = version;
@@ -147,15 +175,14 @@ class HeldLease implements Lease {
   }
 
   async #keep(): Promise<void> {
-    const { clock, log, key } = this.#options;
+    const { clock } = this.#options;
     while (!this.signal.aborted) {
       try {
         await sleep(clock, this.#ttlMs / 4, this.signal);
         await this.#renew();
+        this.#trouble.over();
       } catch (thrown) {
-        if (!this.signal.aborted) {
-          log.warn("Cannot renew a lease", { lease: key, error: String(thrown) });
-        }
+        if (!this.signal.aborted) this.#trouble.note("Cannot renew a lease", thrown);
       }
     }
   }
@@ -209,7 +236,7 @@ function parse(entry: StoreEntry | null): Record | undefined {
 async function timely<T>(clock: Clock, ms: number, work: Promise<T>): Promise<T> {
   const enough = new AbortController();
   const limit = sleep(clock, ms, enough.signal).then(() => {
-    throw new Error(`No answer within ${ms} ms`);
+    throw new Error(`The store gave no answer within ${ms} ms`);
   });
   limit.catch(() => {});
   try {

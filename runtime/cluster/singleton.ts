@@ -5,7 +5,8 @@ import type { AnyRef } from "../ref.ts";
 import { acquireLease, type Lease, type LeaseOptions } from "./lease.ts";
 
 /** An actor of which the cluster has at most one at a time. */
-export interface SingletonOptions<P, S, A> extends Pick<LeaseOptions, "ttlMs" | "floor"> {
+export interface SingletonOptions<P, S, A>
+  extends Pick<LeaseOptions, "ttlMs" | "floor" | "trouble"> {
   /** Key of its lease in the system's store. */
   readonly key: string;
   /** What runs. */

@@ -3,7 +3,7 @@ import { type KV, Kvm } from "@nats-io/kv";
 import { InvalidArgumentError, RequestError, TimeoutError } from "@nats-io/nats-core";
 import { CodecError, decode, encode } from "../codec/mod.ts";
 import { ActorError, type ActorErrorCode } from "../errors.ts";
-import { clientOf, type NatsTransport } from "../transport/mod.ts";
+import { type NatsTransport, openStoreLine, type StoreLine } from "../transport/mod.ts";
 import { decodeKey, encodeKey } from "./key.ts";
 import type { Store, StoreEntry } from "./store.ts";
 
@@ -44,15 +44,13 @@ interface Bucket {
 class NatsStore implements Store {
   readonly #transport: NatsTransport;
   readonly #options: NatsStoreOptions;
+  #opening: Promise<StoreLine> | null = null;
   #bucket: Promise<Bucket> | null = null;
   #cut = Promise.withResolvers<never>();
 
   constructor(transport: NatsTransport, options: NatsStoreOptions) {
     this.#transport = transport;
     this.#options = options;
-    transport.watch((event) => {
-      if (event.type === "down") this.#lose(event.why);
-    });
   }
 
   get(key: string): Promise<StoreEntry | null> {
@@ -101,11 +99,9 @@ class NatsStore implements Store {
   /** Does something with the bucket, and once more if that was not there any more. */
   async #do<T>(work: (bucket: Bucket) => Promise<T>): Promise<T> {
     for (let isAgain = false;; isAgain = true) {
-      if (!this.#transport.isUp) {
-        throw new ActorError("NoRoute", "Cannot reach the store: NATS is down");
-      }
+      const line = await this.#line();
       try {
-        this.#bucket ??= this.#open();
+        this.#bucket ??= this.#open(line);
         const done = this.#bucket.then(work);
         return await Promise.race([done, this.#cut.promise]);
       } catch (thrown) {
@@ -116,9 +112,22 @@ class NatsStore implements Store {
     }
   }
 
-  async #open(): Promise<Bucket> {
+  /** The connection, made at the first need. Rejects with `ActorError` while there is none. */
+  async #line(): Promise<StoreLine> {
+    if (this.#opening === null && !this.#transport.isUp) throw unreachable();
+    this.#opening ??= openStoreLine(this.#transport, (why) => this.#lose(why));
+    const opening = this.#opening;
+    opening.catch(() => {
+      if (this.#opening === opening) this.#opening = null;
+    });
+    const line = await opening;
+    if (!line.isUp) throw unreachable();
+    return line;
+  }
+
+  async #open({ client }: StoreLine): Promise<Bucket> {
     const { bucket, storage = "file", ttlMs, replicas = 1, bytes = 64 << 20 } = this.#options;
-    const kv = await new Kvm(clientOf(this.#transport)).create(bucket, {
+    const kv = await new Kvm(client).create(bucket, {
       storage: storage === "file" ? StorageType.File : StorageType.Memory,
       replicas,
       max_bytes: bytes,
@@ -138,6 +147,10 @@ class NatsStore implements Store {
     this.#bucket = null;
     reject(new ActorError("Timeout", `Lost NATS before the store answered: ${why}`));
   }
+}
+
+function unreachable(): ActorError {
+  return new ActorError("NoRoute", "Cannot reach the store: NATS is down");
 }
 
 /** Whether the bucket was not there, and so nothing done: nobody listened to the request. */

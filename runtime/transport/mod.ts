@@ -20,7 +20,13 @@ export type { Loss } from "./loss.ts";
 export type { Transport, TransportEvent } from "./transport.ts";
 export { createMemoryNetwork } from "./memory/mod.ts";
 export type { MemoryNetwork, MemoryNetworkOptions } from "./memory/mod.ts";
-export { clientOf, connectNats } from "./nats/mod.ts";
-export type { NatsOptions, NatsSurroundings, NatsTlsOptions, NatsTransport } from "./nats/mod.ts";
+export { connectNats, openStoreLine } from "./nats/mod.ts";
+export type {
+  NatsOptions,
+  NatsSurroundings,
+  NatsTlsOptions,
+  NatsTransport,
+  StoreLine,
+} from "./nats/mod.ts";
 export { openThread, PortLink } from "./thread/mod.ts";
 export type { Handshake, Port, Thread, ThreadOptions, ThreadWithLink } from "./thread/mod.ts";

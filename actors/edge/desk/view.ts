@@ -21,6 +21,8 @@ export interface ClusterView {
   readonly models: readonly ModelView[];
   /** Nodes that are kept out, with the reason. */
   readonly refused: Readonly<Record<string, string>>;
+  /** What the cluster cannot do at the moment, one line each. */
+  readonly problems: readonly string[];
   readonly health: HealthView;
 }
 
@@ -84,6 +86,7 @@ export function viewCluster(
     nodes: nodeViews(status),
     models: modelViews(status, families),
     refused,
+    problems: [...new Set(status.nodes.flatMap(({ problems }) => problems ?? []))],
     health: healthView(status, families),
   };
 }

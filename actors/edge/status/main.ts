@@ -32,7 +32,7 @@ async function main(): Promise<number> {
     }
     const view = await fetchCluster(values.url);
     console.log(values.json ? JSON.stringify(view, null, 2) : renderCluster(view));
-    return view.health.healthy ? 0 : 1;
+    return view.health.healthy && view.problems.length === 0 ? 0 : 1;
   } catch (error) {
     console.error((error as Error).message.split("\n")[0]);
     return 2;
@@ -43,7 +43,8 @@ async function fetchCluster(url: string): Promise<ClusterView> {
   const key = Deno.env.get("TANDEM_API_KEY");
   const response = await ask(url, key === undefined ? {} : { authorization: `Bearer ${key}` });
   const body = await response.json().catch(() => null);
-  if (response.ok && body?.nodes) return body;
+  // Servers of earlier versions know of no problems.
+  if (response.ok && body?.nodes) return { problems: [], ...body };
   const why = body?.error?.message ?? `status ${response.status}`;
   throw new Error(`Cannot show the cluster (${why}): ${url}`);
 }

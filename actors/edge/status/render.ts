@@ -12,6 +12,7 @@ export function renderCluster(view: ClusterView): string {
     ...section("NODES", nodeRows(view)),
     ...section("MODELS", modelRows(view)),
     ...section("REFUSED", Object.entries(view.refused).map(([node, why]) => [node, why])),
+    ...section("PROBLEMS", view.problems.map((problem) => [problem])),
   ].join("\n");
 }
 

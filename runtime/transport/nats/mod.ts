@@ -1,4 +1,4 @@
 /** The lane between nodes over NATS. @module */
 export type { NatsOptions, NatsTlsOptions } from "./options.ts";
-export { clientOf, connectNats } from "./transport.ts";
-export type { NatsSurroundings, NatsTransport } from "./transport.ts";
+export { connectNats, openStoreLine } from "./transport.ts";
+export type { NatsSurroundings, NatsTransport, StoreLine } from "./transport.ts";

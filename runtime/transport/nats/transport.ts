@@ -1,4 +1,3 @@
-import type { NatsConnection } from "@nats-io/nats-core";
 import { type Clock, systemClock } from "../../clock.ts";
 import { ActorError } from "../../errors.ts";
 import { type Rng, systemRng } from "../../rng.ts";
@@ -30,21 +29,32 @@ export async function connectNats(
   { clock = systemClock(), rng = systemRng() }: NatsSurroundings = {},
 ): Promise<NatsTransport> {
   const settings = readOptions(options);
-  const transport = new TwoLines();
-  await transport.open((events) => Line.open(settings, { clock, rng }, events));
+  const transport = new TwoLines((events) => Line.open(settings, { clock, rng }, events));
+  await transport.open();
   return transport;
 }
 
-/** The client behind the connection for all but large messages: for JetStream. */
-export function clientOf(transport: NatsTransport): NatsConnection {
-  if (transport instanceof TwoLines) return transport.client;
+/** A connection for JetStream. */
+export type StoreLine = Pick<Line, "client" | "isUp">;
+
+/**
+ * Opens one more connection to the servers of a transport, which closes with it: a server whose disk hangs reads
+ * no more from whoever writes to its store, and must not hold up heartbeats. `down` is told of each loss.
+ */
+export function openStoreLine(
+  transport: NatsTransport,
+  down: (why: string) => void,
+): Promise<StoreLine> {
+  if (transport instanceof TwoLines) return transport.openMore(down);
   throw new ActorError("Denied", "Expected a transport of connectNats()");
 }
 
 type LineName = "control" | "bulk";
 
+type OpenLine = (events: LineEvents) => Promise<Line>;
+
 /**
- * Two connections: messages between actors, which may be large, have one of their own and hold up
+ * Two connections at first: messages between actors, which may be large, have one of their own and hold up
  * nothing else. Under each, what one sender publishes keeps its order.
  */
 class TwoLines implements NatsTransport {
@@ -52,16 +62,20 @@ class TwoLines implements NatsTransport {
   readonly #watchers = new Set<(event: TransportEvent) => void>();
   readonly #down = new Set<LineName>();
   readonly #closed = Promise.withResolvers<Error | void>();
+  readonly #openLine: OpenLine;
+  readonly #more: Line[] = [];
   #control!: Line;
   #bulk!: Line;
   #closing: Promise<void> | null = null;
 
-  constructor() {
+  constructor(openLine: OpenLine) {
+    this.#openLine = openLine;
     this.closed = this.#closed.promise;
   }
 
-  async open(openLine: (events: LineEvents) => Promise<Line>): Promise<void> {
-    const opening = [openLine(this.#events("control")), openLine(this.#events("bulk"))];
+  async open(): Promise<void> {
+    const names = ["control", "bulk"] as const;
+    const opening = names.map((name) => this.#openLine(this.#events(name)));
     const lines = await Promise.allSettled(opening);
     const open = lines.flatMap((line) => line.status === "fulfilled" ? [line.value] : []);
     const failed = lines.find((line) => line.status === "rejected");
@@ -74,12 +88,15 @@ class TwoLines implements NatsTransport {
     void ends.then((error) => this.#end(error));
   }
 
-  get isUp(): boolean {
-    return this.#control.isUp && this.#bulk.isUp;
+  async openMore(down: (why: string) => void): Promise<Line> {
+    const line = await this.#openLine({ ...this.#reports(), up() {}, down, retiring() {} });
+    if (this.#closing === null) this.#more.push(line);
+    else await line.close();
+    return line;
   }
 
-  get client(): NatsConnection {
-    return this.#control.client;
+  get isUp(): boolean {
+    return this.#control.isUp && this.#bulk.isUp;
   }
 
   get maxPayload(): number {
@@ -108,9 +125,8 @@ class TwoLines implements NatsTransport {
   }
 
   close(): Promise<void> {
-    return this.#closing ??= Promise.all([this.#control.close(), this.#bulk.close()]).then(
-      () => {},
-    );
+    const lines = [this.#control, this.#bulk, ...this.#more];
+    return this.#closing ??= Promise.all(lines.map((line) => line.close())).then(() => {});
   }
 
   #lineOf(subject: string): Line {
@@ -119,6 +135,7 @@ class TwoLines implements NatsTransport {
 
   #events(name: LineName): LineEvents {
     return {
+      ...this.#reports(),
       up: () => {
         if (this.#down.delete(name) && this.#down.size === 0) this.#tell({ type: "up" });
       },
@@ -128,6 +145,11 @@ class TwoLines implements NatsTransport {
         if (isFirst && this.#closing === null) this.#tell({ type: "down", why });
       },
       retiring: () => this.#tell({ type: "retiring" }),
+    };
+  }
+
+  #reports(): Pick<LineEvents, "unheard" | "refused" | "failed"> {
+    return {
       unheard: (token) => this.#tell({ type: "unheard", token }),
       refused: (operation, subject) => this.#tell({ type: "refused", operation, subject }),
       failed: (error) => this.#tell({ type: "failed", error }),

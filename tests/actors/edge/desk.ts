@@ -63,10 +63,11 @@ const status: ClusterStatus = {
   ],
 };
 
-/** An edge that finds a desk; `drained` holds the nodes that the desk was asked to drain. */
+/** An edge that finds a desk; `drained` holds the nodes that the desk was asked to drain; `problems` is what all nodes tell of. */
 export async function withDesk(
   body: (harness: Harness, drained: string[]) => Promise<void>,
   options: HarnessOptions = {},
+  problems: readonly string[] = [],
 ): Promise<void> {
   const drained: string[] = [];
   const system = createSystem({ node: "router:a", log: silent });
@@ -75,7 +76,10 @@ export async function withDesk(
       kind: "desk",
       start: () => null,
       receive: {
-        status: () => status,
+        status: () => ({
+          ...status,
+          nodes: status.nodes.map((node) => problems.length > 0 ? { ...node, problems } : node),
+        }),
         drain: (_, node) => {
           if (!status.nodes.some((member) => member.node === node)) {
             reject("Cannot find the node: x", { details: { status: 404, code: "node_not_found" } });

@@ -1,4 +1,4 @@
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
 import { KeyRing, startServer } from "../../../actors/edge/mod.ts";
 import { runTask } from "../../support/server.ts";
 import { withDesk } from "./desk.ts";
@@ -104,6 +104,7 @@ Deno.test("deno task status shows the cluster, as text and as JSON", () =>
       match(text.stdout, /zoo\/giant +accepts all\n +n\/main\/replica\/a +up +1 running/);
       match(text.stdout, /layers 5-7 on router:a\/cpu/);
       match(text.stdout, /REFUSED\nold +it speaks/);
+      doesNotMatch(text.stdout, /PROBLEMS/);
       const json = await runTask(["status", "--url", server.url, "--json"]);
       deepEqual(JSON.parse(json.stdout), await (await get("/v1/cluster")).json());
       script.status = { ...script.status, ready: false };
@@ -115,3 +116,21 @@ Deno.test("deno task status shows the cluster, as text and as JSON", () =>
     equal(gone.code, 2);
     match(gone.stderr, /^Cannot reach a server \(choose with --url\): http.*\n$/);
   }));
+
+Deno.test("deno task status tells problems once, and that all is not well", () =>
+  withDesk(
+    async ({ edge }) => {
+      const server = startServer({ edge, host: "127.0.0.1", port: 0 });
+      try {
+        const text = await runTask(["status", "--url", server.url]);
+        equal(text.code, 1, text.stderr);
+        match(text.stdout, /\nPROBLEMS\nCannot fit it\n$/);
+        const json = await runTask(["status", "--url", server.url, "--json"]);
+        deepEqual(JSON.parse(json.stdout).problems, ["Cannot fit it"]);
+      } finally {
+        await server.stop(0);
+      }
+    },
+    {},
+    ["Cannot fit it"],
+  ));

@@ -128,6 +128,26 @@ Deno.test("a short loss of the store does not end a lease, and losing its conten
   await clock.settle();
 });
 
+Deno.test("acquireLease() tells what is wrong with the store, and when that is over", async () => {
+  const clock = new FakeClock();
+  const { store, cut } = frailStore();
+  const told: (string | null)[] = [];
+  const trouble = (why: string | null) => void (told.at(-1) === why || told.push(why));
+  cut(true);
+  const a = take(candidate("a", store, clock, { trouble }));
+  await clock.advance(2000);
+  assert.deepEqual(told, ["Store is down"]);
+  cut(false);
+  await clock.advance(2000);
+  assert.deepEqual(told, ["Store is down", null]);
+  cut(true);
+  await clock.advance(2000);
+  cut(false);
+  await clock.advance(2000);
+  assert.deepEqual(told, ["Store is down", null, "Store is down", null]);
+  await a.lease!.release();
+});
+
 Deno.test("an epoch never comes back, even when the store has lost it", async () => {
   const clock = new FakeClock();
   const a = take(candidate("a", createMemoryStore(), clock, { floor: () => 41 }));
