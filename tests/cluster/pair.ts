@@ -5,10 +5,7 @@ import { type ServeProcess, startServe } from "../../bench/serve_process.ts";
 import { type NatsServer, type NatsServerOptions, startNats } from "../support/nats.ts";
 import { published } from "./support.ts";
 
-/** The nodes; `a` brings the configuration. */
-type Name = "a" | "b";
-
-/** A cluster of two. */
+/** A cluster of two; `a` brings the configuration. */
 export class Pair implements AsyncDisposable {
   readonly nats: NatsServer;
   readonly observer: Observer;
@@ -16,7 +13,7 @@ export class Pair implements AsyncDisposable {
   readonly losses: string[] = [];
   readonly #model: string;
   readonly #config: string;
-  readonly #nodes = new Map<Name, ServeProcess>();
+  readonly #nodes = new Map<string, ServeProcess>();
 
   private constructor(nats: NatsServer, observer: Observer, model: string, config: string) {
     this.nats = nats;
@@ -46,31 +43,31 @@ export class Pair implements AsyncDisposable {
   }
 
   /** Starts a node; `deno` are more arguments of the runtime itself. */
-  async join(name: Name, deno: readonly string[] = []): Promise<void> {
+  async join(name: string, deno: readonly string[] = []): Promise<void> {
     const args = name === "a" ? ["--config", this.#config] : ["--threads", "1"];
     const options = { node: name, nats: this.nats.url, args: [...args, "--log-level", "debug"] };
     this.#nodes.set(name, await startServe({ ...options, deno }));
   }
 
   /** The process of a node. */
-  node(name: Name): ServeProcess {
+  node(name: string): ServeProcess {
     return this.#nodes.get(name)!;
   }
 
   /** Waits until there is a replica on each of these nodes and nowhere else. */
-  async runsOn(...nodes: readonly Name[]): Promise<void> {
+  async runsOn(...nodes: readonly string[]): Promise<void> {
     const hosts = () => this.observer.replicas.map(({ host }) => host.node).sort().join();
     await this.observer.until(`replicas on ${nodes}`, () => hosts() === nodes.join());
   }
 
   /** Asks a node for what it knows of the cluster. */
-  async status(name: Name) {
+  async status(name: string) {
     const response = await fetch(`${this.node(name).url}/v1/cluster`);
     return await response.json();
   }
 
   /** Reads the published text from a node. */
-  async reads(name: Name): Promise<void> {
+  async reads(name: string): Promise<void> {
     const { prompt_ids, text } = published(this.#model);
     const body = { model: "family", prompt: prompt_ids, max_tokens: 200, temperature: 0 };
     const response = await fetch(`${this.node(name).url}/v1/completions`, {
