@@ -188,8 +188,11 @@ export const TOP_LOGPROBS = 20;
  * tensors' {@link Rows}. Shapes are checked when recorded and a mismatch throws `KernelError` `InvalidShape`.
  */
 export interface Recorder {
-  /** `out[t] = table[ids[t]]`; `table` `[vocab, dim]` of any weight dtype, `out` f32 `[tokens, dim]`. */
-  embed(out: Tensor, table: Tensor, ids: Tensor): void;
+  /**
+   * `out[t] = table[ids[t]]`; `table` `[vocab, dim]` of any weight dtype, `out` f32 `[tokens, dim]`. With `sampled`,
+   * i32 `[samples]`, an id `-1 - s` stands for `sampled[s]`: a token that the host has not seen yet.
+   */
+  embed(out: Tensor, table: Tensor, ids: Tensor, sampled?: Tensor): void;
   /** `out = x / sqrt(mean(x²) + eps) * weight` over the last dimension; `weight` f32 `[dim]`. */
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void;
   /** `out = x · weightᵀ`; `x` `[rows, k]`, `weight` `[n, k]`, `out` `[rows, n]` or wider (`column`). */
@@ -289,12 +292,24 @@ export interface Backend {
   seal(tensor: Tensor): void;
   /** Writes host values from `elementOffset` on; dtype must match (`f32` or `i32`). */
   write(tensor: Tensor, values: Float32Array | Int32Array, elementOffset?: number): void;
-  /** Copies the first `into.length` elements into `into` (`f32` or `i32`) and returns it. */
-  read<T extends Float32Array | Int32Array>(tensor: Tensor, into: T): Promise<T>;
+  /**
+   * Copies the first `into.length` elements into `into` (`f32` or `i32`) and returns it; as the last run left them,
+   * or, of a program's output, that of index `run` among runs in a row.
+   */
+  read<T extends Float32Array | Int32Array>(tensor: Tensor, into: T, run?: number): Promise<T>;
   /** Records a program; `build` is called once, at once. */
   record(label: string, build: (recorder: Recorder) => void, options?: RecordOptions): Program;
   /** Runs a program with the given live rows. Runs of one backend do not overlap. */
   run(program: Program, counts: Counts): Promise<void>;
+  /**
+   * Runs a program once for each of `counts`, all with as many live rows, and waits once; before each run from the
+   * second on, `before` is called with its index and writes what it reads. Absent where a wait costs nothing.
+   */
+  runInRow?(
+    program: Program,
+    counts: readonly Counts[],
+    before: (run: number) => void,
+  ): Promise<void>;
   /** Frees everything; later calls throw `Closed`. */
   close(): void;
 }

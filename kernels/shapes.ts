@@ -16,10 +16,11 @@ import { KernelError } from "./errors.ts";
 
 /** Checks of recorded operations' shapes and dtypes, the same for every backend. Each throws `InvalidShape`. */
 export const shapes = {
-  embed(out: Tensor, table: Tensor, ids: Tensor): void {
+  embed(out: Tensor, table: Tensor, ids: Tensor, sampled?: Tensor): void {
     check("embed", out.shape[1] === table.shape[1], out, table, ids);
     floats("embed", out);
     integers("embed", ids);
+    if (sampled) integers("embed", sampled);
   },
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor): void {
     const dim = x.shape.at(-1);

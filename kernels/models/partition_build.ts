@@ -80,9 +80,10 @@ export class PartitionBuild {
   #program(from: number, to: number, isEnd: boolean): Program {
     const { first } = this.options.layers;
     const a = this.activations;
+    const sampled = this.#norm && a.outputs.tokens;
     const label = `layers from ${first + from} below ${first + to}`;
     const record = (r: Recorder) => {
-      if (from === 0 && first === 0) r.embed(a.x, this.#embedding!, a.ids);
+      if (from === 0 && first === 0) r.embed(a.x, this.#embedding!, a.ids, sampled);
       if (from > 0) r.add(a.x, a.remote!);
       for (let i = from; i < to; i++) {
         const weights = this.#layers[i]!;

@@ -1,6 +1,9 @@
 /** One step of a running batch, as host arrays. */
 import type { Capacity } from "./activations.ts";
 
+/** The most rounds of one step. */
+export const MOST_ROUNDS = 16;
+
 /**
  * The tokens to compute and the rows to sample. Typed arrays may be longer than the live counts; only the
  * leading live elements are read.
@@ -30,17 +33,23 @@ export interface Step {
   readonly history: Int32Array;
   /** f32 `[tokens, dim]`: output of the partition before; absent for the first. */
   readonly hidden?: Float32Array;
+  /**
+   * How many steps to compute in a row, each with the tokens that the one before sampled, at the next positions; 1 by
+   * default. More only where one partition holds the whole model, and for steps that sample after every token, in
+   * order, without history; at most {@link MOST_ROUNDS}.
+   */
+  readonly rounds?: number;
 }
 
-/** What the last partition answers, one row a sample; earlier partitions answer `hidden`. */
+/** What the last partition answers, one row a sample, round after round; earlier partitions answer `hidden`. */
 export interface StepResult {
-  /** i32 `[samples]`. */
+  /** i32 `[rounds * samples]`. */
   readonly sampled: Int32Array;
-  /** f32 `[samples, 4]`: log-probability, margin, entropy, highest log-probability. */
+  /** f32 `[rounds * samples, 4]`: log-probability, margin, entropy, highest log-probability. */
   readonly stats: Float32Array;
-  /** i32 `[samples, TOP_LOGPROBS]`; absent when no row wanted alternatives. */
+  /** i32 `[rounds * samples, TOP_LOGPROBS]`; absent when no row wanted alternatives. */
   readonly topTokens?: Int32Array;
-  /** f32 `[samples, TOP_LOGPROBS]`; absent when no row wanted alternatives. */
+  /** f32 `[rounds * samples, TOP_LOGPROBS]`; absent when no row wanted alternatives. */
   readonly topLogprobs?: Float32Array;
   /** f32 `[tokens, dim]` for the next partition; absent from the last. */
   readonly hidden?: Float32Array;

@@ -25,10 +25,14 @@ export type Operation = (counts: Counts) => void;
 export class ReferenceRecorder implements Recorder {
   readonly operations: Operation[] = [];
 
-  embed(out: Tensor, table: Tensor, ids: Tensor): void {
-    shapes.embed(out, table, ids);
-    const [to, from, index] = [host(out), host(table), host(ids)];
-    this.#rows(to, (t) => row(to, t).set(row(from, index.ints[t]!)));
+  embed(out: Tensor, table: Tensor, ids: Tensor, sampled?: Tensor): void {
+    shapes.embed(out, table, ids, sampled);
+    const [to, from, index] = [host(out), host(table), host(ids).ints];
+    const seen = sampled && host(sampled).ints;
+    this.#rows(to, (t) => {
+      const id = index[t]! < 0 && seen ? seen[-1 - index[t]!]! : index[t]!;
+      row(to, t).set(row(from, id));
+    });
   }
 
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {

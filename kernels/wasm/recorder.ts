@@ -56,9 +56,11 @@ export class WasmRecorder implements Recorder {
     this.#arena = arena;
   }
 
-  embed(out: Tensor, table: Tensor, ids: Tensor): void {
-    shapes.embed(out, table, ids);
-    this.#op(Op.Embed, out, { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) });
+  embed(out: Tensor, table: Tensor, ids: Tensor, sampled?: Tensor): void {
+    shapes.embed(out, table, ids, sampled);
+    const words = { Out: this.#at(out), X: this.#at(ids), Weight: this.#weight(table) };
+    const seen = sampled && { P: this.#at(sampled), N: sampled.shape[0]! };
+    this.#op(Op.Embed, out, { ...words, ...seen });
   }
 
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {

@@ -136,7 +136,11 @@ class DeviceBackend implements WebGpuBackend, Arena {
     this.#runner.forget(tensor);
   }
 
-  async read<T extends Float32Array | Int32Array>(handle: Tensor, into: T): Promise<T> {
+  async read<T extends Float32Array | Int32Array>(
+    handle: Tensor,
+    into: T,
+    run?: number,
+  ): Promise<T> {
     this.#open();
     const tensor = this.resolve(handle);
     checkValues("read", tensor, into);
@@ -145,7 +149,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
-    bytes.set(await this.#runner.read(tensor, bytes.length));
+    bytes.set(await this.#runner.read(tensor, bytes.length, run));
     return into;
   }
 
@@ -168,12 +172,20 @@ class DeviceBackend implements WebGpuBackend, Arena {
     });
   }
 
-  async run(handle: Program, counts: Counts): Promise<void> {
+  run(handle: Program, counts: Counts): Promise<void> {
+    return this.runInRow(handle, [counts], () => {});
+  }
+
+  async runInRow(
+    handle: Program,
+    counts: readonly Counts[],
+    before: (run: number) => void,
+  ): Promise<void> {
     this.#open();
     const program = own(handle, this, DeviceProgram);
-    checkCounts(program, counts);
+    for (const each of counts) checkCounts(program, each);
     await this.#arrange(program);
-    await this.#runner.run(program, counts);
+    await this.#runner.run(program, counts, before);
   }
 
   async profile(handle: Program, counts: Counts): Promise<DispatchProfile[]> {

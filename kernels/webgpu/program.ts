@@ -33,7 +33,7 @@ export interface Output {
   readonly tensor: DeviceTensor;
   /** Its rows that were live in the last run. */
   live: number;
-  /** First byte in the staging buffer. */
+  /** First byte among all outputs of the run. */
   offset: number;
   /** Bytes there; 0 = not up to date. */
   bytes: number;
@@ -95,12 +95,16 @@ export class DeviceProgram implements Program {
     });
   }
 
-  /** The commands of a run; those made by {@link prepare} if they fit. Allocates nothing for a dispatch. */
-  encode(counts: Counts, staging?: GPUBuffer): Encoded {
+  /**
+   * The commands of a run, with copies of its outputs to `staging` from byte `at` on; those made by {@link prepare}
+   * if they fit. Allocates nothing for a dispatch.
+   */
+  encode(counts: Counts, staging?: GPUBuffer, at = 0): Encoded {
     this.#isRepeated = this.#layOut(counts);
-    const ready = this.#isRepeated && this.#ready?.staging === staging ? this.#ready : undefined;
+    const fits = this.#isRepeated && this.#ready?.staging === staging && at === 0;
+    const ready = fits ? this.#ready : undefined;
     this.#ready = undefined;
-    return ready ?? this.#encode(staging);
+    return ready ?? this.#encode(staging, at);
   }
 
   /**
@@ -108,7 +112,7 @@ export class DeviceProgram implements Program {
    * differs between such runs lies in buffers.
    */
   prepare(staging?: GPUBuffer): void {
-    if (this.#isRepeated) this.#ready = this.#encode(staging);
+    if (this.#isRepeated) this.#ready = this.#encode(staging, 0);
   }
 
   /** The dispatches that have something to do, each with a way to encode it alone. */
@@ -153,7 +157,7 @@ export class DeviceProgram implements Program {
     return isSame;
   }
 
-  #encode(staging: GPUBuffer | undefined): Encoded {
+  #encode(staging: GPUBuffer | undefined, at: number): Encoded {
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     let dispatches = 0;
@@ -165,16 +169,16 @@ export class DeviceProgram implements Program {
       dispatches++;
     }
     pass.end();
-    const bytes = staging ? this.#copyOutputs(encoder, staging) : 0;
+    const bytes = staging ? this.#copyOutputs(encoder, staging, at) : 0;
     return { commands: encoder.finish(), dispatches, staging, bytes };
   }
 
-  #copyOutputs(encoder: GPUCommandEncoder, staging: GPUBuffer): number {
+  #copyOutputs(encoder: GPUCommandEncoder, staging: GPUBuffer, at: number): number {
     let bytes = 0;
     for (const { tensor, live, offset } of this.outputs) {
       const length = live * tensor.width * 4;
       if (length === 0) continue;
-      encoder.copyBufferToBuffer(tensor.shards[0]!.buffer, 0, staging, offset, length);
+      encoder.copyBufferToBuffer(tensor.shards[0]!.buffer, 0, staging, at + offset, length);
       bytes += length;
     }
     return bytes;

@@ -51,9 +51,10 @@ export class DeviceRecorder implements Recorder {
     this.#arena = arena;
   }
 
-  embed(out: Tensor, table: Tensor, ids: Tensor): void {
-    shapes.embed(out, table, ids);
-    this.#op(planEmbed(this.#arena, this.#at(out), this.#weight(table), this.#at(ids)));
+  embed(out: Tensor, table: Tensor, ids: Tensor, sampled?: Tensor): void {
+    shapes.embed(out, table, ids, sampled);
+    const seen = sampled && this.#at(sampled);
+    this.#op(planEmbed(this.#arena, this.#at(out), this.#weight(table), this.#at(ids), seen));
   }
 
   rmsNorm(out: Tensor, x: Tensor, weight: Tensor, eps: number): void {

@@ -16,10 +16,13 @@ function rowOf(base: usize, row: i32, width: i32): usize {
   return base + ((<usize>row * <usize>width) << 2);
 }
 
-/** Embed: `Out` row t = row `X[t]` of `Weight`. */
+/** Embed: `Out` row t = row `X[t]` of `Weight`; `X[t]` = -1 - s stands for `P[s]`, s below `N`. */
 export function embed(op: usize, row: i32): void {
   const weight = address(op, Word.Weight);
-  const id = load<i32>(address(op, Word.X) + (<usize>row << 2));
+  let id = load<i32>(address(op, Word.X) + (<usize>row << 2));
+  if (id < 0 && -1 - id < word(op, Word.N)) {
+    id = load<i32>(address(op, Word.P) + (<usize>(-1 - id) << 2));
+  }
   const index = checked(id, word(weight, Weight.N), Fault.TokenId);
   const matrix = address(weight, Weight.Data);
   const out = rowOf(address(op, Word.Out), row, word(weight, Weight.K));

@@ -8,12 +8,13 @@ import { weightDefines } from "./weights.ts";
 
 const GROUP = 256;
 
-/** `out[t] = table[ids[t]]`: a dispatch a shard of the table. */
+/** `out[t] = table[ids[t]]`, or `table[sampled[-1 - ids[t]]]`: a dispatch a shard of the table. */
 export function planEmbed(
   _context: PlanContext,
   out: GpuTensor,
   table: GpuTensor,
   ids: GpuTensor,
+  sampled?: GpuTensor,
 ): Dispatch[] {
   const units = Math.ceil(width(out) / 4);
   return table.shards.map(({ buffer, first, count }) =>
@@ -21,8 +22,10 @@ export function planEmbed(
       { buffer, access: "read" },
       bound(ids),
       updated(out),
+      ...(sampled ? [bound(sampled)] : []),
     ], {
       ...weightDefines(table),
+      SAMPLES: sampled !== undefined && `${sampled.shape[0]}u`,
       FIRST: `${first}u`,
       COUNT: `${count}u`,
       VOCABULARY: `${table.shape[0]}u`,

@@ -1,9 +1,12 @@
-// out[t] = table[ids[t]] of the rows [FIRST, FIRST + COUNT) of a table; the first shard zeroes what no shard has.
+// out[t] = table[ids[t]], or table[sampled[~ids[t]]], of the rows [FIRST, FIRST + COUNT) of a table; the first shard zeroes what no shard has.
 // An invocation copies four elements.
 #include "step.wgsl"
 #include "weights.wgsl"
 @group(0) @binding(2) var<storage, read> ids: array<u32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+#ifdef SAMPLES
+@group(0) @binding(4) var<storage, read> sampled: array<u32>;
+#endif
 
 @compute @workgroup_size(GROUP)
 fn main(
@@ -17,7 +20,13 @@ fn main(
   if (token >= ROWS) {
     return;
   }
-  let id = ids[token];
+  var id = ids[token];
+#ifdef SAMPLES
+  // -1 - s, which is ~s, stands for sampled[s].
+  if (~id < SAMPLES) {
+    id = sampled[~id];
+  }
+#endif
   let is_here = id >= FIRST && id < FIRST + COUNT;
   if (!is_here && (FIRST > 0u || id < VOCABULARY)) {
     return;

@@ -32,6 +32,17 @@ export const matrixCases: readonly Case[] = [
       assertSame(await floats(backend, out, 4 * dim), expected, dtype);
     }
   }],
+  ["embed() takes tokens that a sampler left", async (backend) => {
+    const [vocabulary, dim] = [29, 8];
+    const table = weight(backend, "f16", [vocabulary, dim], new Random(1));
+    const ids = integers(backend, [4], [-1, 3, -3, -1], "tokens");
+    const sampled = integers(backend, [3], [5, 6, 28], "samples");
+    const out = activation(backend, [4, dim]);
+    const program = backend.record("embed", (r) => r.embed(out, table.tensor, ids, sampled));
+    await backend.run(program, { tokens: 4, samples: 0 });
+    const expected = [5, 3, 28, 5].flatMap((id) => [...rowOf(table.values, id, dim)]);
+    assertSame(await floats(backend, out, 4 * dim), expected, "sampled");
+  }],
   ["rmsNorm() scales rows of any width", async (backend) => {
     for (const dim of [2, 5, 33, 64, 86]) {
       const random = new Random(dim);

@@ -31,13 +31,15 @@ export async function greedy(
 
 /**
  * Decodes `steps` ids greedily after each of up to 32 prompts in one batch: a step takes at most `budget`
- * tokens, so that some sequences decode while others are still being fed.
+ * tokens, so that some sequences decode while others are still being fed. Steps in which all decode are computed in
+ * `rounds`.
  */
 export async function greedyBatch(
   partitions: readonly ModelPartition[],
   prompts: readonly (readonly number[])[],
   steps: number,
   budget: number = capacity.tokens,
+  rounds = 1,
 ): Promise<number[][]> {
   const known = prompts.map((prompt) => [...prompt]);
   const fed = prompts.map(() => 0);
@@ -49,8 +51,15 @@ export async function greedyBatch(
     const sampled = [...tokens.keys()].filter((i) =>
       tokens[i]!.position === known[tokens[i]!.sequence]!.length - 1
     );
-    const result = await runStep(partitions, greedyStep(capacity, pageTables, tokens, sampled));
-    sampled.forEach((i, s) => known[tokens[i]!.sequence]!.push(result.sampled[s]!));
+    const step = greedyStep(capacity, pageTables, tokens, sampled);
+    const left = tokens.map(({ sequence, position }) => length(sequence) - 1 - position);
+    if (sampled.length === tokens.length) step.rounds = Math.min(rounds, ...left);
+    const result = await runStep(partitions, step);
+    result.sampled.forEach((id, row) => {
+      const { sequence } = tokens[sampled[row % sampled.length]!]!;
+      known[sequence]!.push(id);
+      if (row >= sampled.length) fed[sequence]!++;
+    });
   }
 }
 

@@ -146,8 +146,20 @@ Deno.test("ModelPartition.step() refuses what passes its capacity or lacks its i
     await refused(greedyStep(larger, [[0, 1]], five.slice(0, 1), [0, 0, 0, 0, 0]), "4 samples: 5");
     await refused(
       greedyStep(capacity, [[0, 1]], five.slice(0, 2), [0]),
-      "hidden states than 48: 0",
+      "values of x than 48: 0",
     );
+    const hidden = new Float32Array(48);
+    const [one] = five;
+    const strange = [
+      [{ ...one!, position: -1 }, [0, 1], "position outside 8: -1"],
+      [{ ...one!, position: 8 }, [0, 1], "position outside 8: 8"],
+      [{ ...one!, sequence: 3 }, [0, 1], "row of the page tables outside 1: 3"],
+      [one!, [0, 99], "page outside 2: 99"],
+    ] as const;
+    for (const [token, pages, says] of strange) {
+      await refused({ ...greedyStep(capacity, [pages], [token], [0]), hidden }, says);
+    }
+    await refused({ ...greedyStep(capacity, [[0]], [one!], [0]), hidden, rounds: 2 }, "rounds: 2");
   }));
 
 Deno.test("ExpertShard refuses dense models, strange layers and arrays that do not fit", () =>

@@ -55,6 +55,18 @@ for (const { name, with: withBackends } of testedBackends) {
     );
 
     sharedTest(
+      `${name} decodes rounds in a row of ${model}`,
+      path,
+      (dir) =>
+        withBackends(async (create) => {
+          const { prompt, ids } = expected(dir);
+          const prompts = [0, 20, 3].map((length) => [...prompt, ...ids.slice(0, length)]);
+          const actual = await greedyBatch([load(await create(), dir)], prompts, 30, 64, 4);
+          assert.deepEqual(actual, [0, 20, 3].map((length) => ids.slice(length, length + 30)));
+        }),
+    );
+
+    sharedTest(
       `${name} agrees in two partitions of ${model}`,
       path,
       (dir) =>
