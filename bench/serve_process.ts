@@ -28,13 +28,15 @@ export interface ServeProcessOptions {
   readonly args?: readonly string[];
   /** More arguments of Deno. */
   readonly deno?: readonly string[];
+  /** Told each line that it logs. */
+  readonly heard?: (line: string) => void;
 }
 
 const root = new URL("../", import.meta.url).pathname;
 
 /** Starts a node and waits until it has joined. Rejects with what it said if it ends before. */
 export async function startServe(options: ServeProcessOptions): Promise<ServeProcess> {
-  const { node, nats, args = [], deno = [] } = options;
+  const { node, nats, args = [], deno = [], heard: tell } = options;
   const [, run, ...command] = manifest.tasks.serve.command.split(" ");
   const process = new Deno.Command(Deno.execPath(), {
     args: [run!, ...deno, ...command, "--nats", nats, "--node", node, "--port", "0", ...args],
@@ -48,6 +50,7 @@ export async function startServe(options: ServeProcessOptions): Promise<ServePro
   const hear = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
     for await (const line of linesOf(stream)) {
       log.push(line);
+      tell?.(line);
       const url = /^Tandem \S+ (?:serves at|works as) (\S+)/.exec(line)?.[1];
       if (url !== undefined) joined.resolve(url);
     }

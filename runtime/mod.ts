@@ -54,6 +54,7 @@ export type {
   MemoryNetwork,
   MemoryNetworkOptions,
   NatsOptions,
+  NatsPatience,
   NatsSurroundings,
   NatsTlsOptions,
   NatsTransport,

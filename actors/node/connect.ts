@@ -1,16 +1,42 @@
-import { connectNats, createNatsStore } from "../../runtime/mod.ts";
+import { connectNats, createNatsStore, type Logger, type NatsOptions } from "../../runtime/mod.ts";
 import type { ClusterConfig } from "../config/mod.ts";
 import type { NodeOptions } from "./node.ts";
 
 /** The bucket in which a cluster keeps its leases. */
 const BUCKET = "tandem";
 
-/** Connects to the NATS servers of a cluster. Throws `ActorError`: `NoRoute`, `Denied`. */
+/** How long is waited for a cluster. */
+export interface ConnectOptions {
+  /** Where it is said that and why it is waited. */
+  readonly log: Logger;
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+}
+
+/** What a node needs of its cluster. */
+type ClusterLane = Pick<Required<NodeOptions>, "node" | "transport" | "store">;
+
+/**
+ * Connects to the NATS servers of a cluster, however long it takes until one can be reached; `null` when the
+ * signal is aborted first. Throws `ActorError` (`Denied`) when they do not let it in.
+ */
 export async function connectCluster(
-  { nats, node, user, nkey, ca, cert, key }: ClusterConfig,
-): Promise<Pick<Required<NodeOptions>, "node" | "transport" | "store">> {
+  config: ClusterConfig,
+  { log, signal }: ConnectOptions,
+): Promise<ClusterLane | null> {
+  const told = ({ message: why }: Error) => log.warn("Waits for NATS", { why });
+  try {
+    const transport = await connectNats(natsOf(config), { patience: { told, signal } });
+    return { node: config.node, transport, store: createNatsStore(transport, { bucket: BUCKET }) };
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
+  }
+}
+
+function natsOf({ nats, node, user, nkey, ca, cert, key }: ClusterConfig): NatsOptions {
   const password = Deno.env.get("TANDEM_NATS_PASSWORD");
-  const transport = await connectNats({
+  return {
     servers: nats,
     name: node,
     ...(user !== undefined && { user }),
@@ -23,6 +49,5 @@ export async function connectCluster(
         ...(key !== undefined && { keyFile: key }),
       },
     }),
-  });
-  return { node, transport, store: createNatsStore(transport, { bucket: BUCKET }) };
+  };
 }

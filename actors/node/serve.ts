@@ -2,6 +2,7 @@
 import {
   createLogger,
   createMetrics,
+  type Logger,
   observeSystem,
   observeTransport,
   systemClock,
@@ -15,7 +16,9 @@ import {
 } from "../config/mod.ts";
 import {
   createEdge,
+  Doorway,
   type Edge,
+  type EdgeOptions,
   loadKeys,
   requireKeys,
   type Server,
@@ -28,7 +31,7 @@ import { version } from "../version.ts";
 import { bundledFamily } from "./bundled.ts";
 import { connectCluster } from "./connect.ts";
 import { runCommand } from "./command.ts";
-import { startNode, type TandemNode } from "./node.ts";
+import { type NodeOptions, type NodeProgress, startNode, type TandemNode } from "./node.ts";
 
 if (import.meta.main) await runCommand(main);
 
@@ -53,52 +56,80 @@ async function serve(config: Config, mayMove: boolean): Promise<void> {
   requireKeys(config.listen.host, keys);
   const log = createLogger({ level: config.logLevel });
   const stopped = interruption();
-  const [lane, traced] = [config.cluster && await connectCluster(config.cluster), await tracing()];
-  const node = await startNode(config, { ...lane, ...traced, log, progress: console.error });
-  try {
+  const doorway = new Doorway();
+  const server = listen(doorway, config, mayMove);
+  log.debug("Listens, and is not ready yet", { url: server.url });
+  await withNode(config, { log, stopped, progress: console.error }, async (node, options) => {
     for (const warning of node.warnings) log.warn(warning);
-    const metrics = createMetrics();
-    observeSystem(metrics, node.system);
-    if (lane) observeTransport(metrics, lane.transport);
-    const edge = createEdge({
-      ...config.listen,
-      ...traced,
-      routers: node.directory,
-      findDesks: node.findDesks,
-      node: node.system.node,
-      limits: config.limits,
-      keys,
-      metrics,
-      log,
-      clock: systemClock(),
-      version,
-    });
-    const server = listen(edge, config, mayMove);
+    doorway.open(edgeOf(node, config, { ...options, keys, log }));
     console.log(greeting(server, config, node));
     checkPlace(await Promise.race([stopped, node.replaced]));
     console.error("Stopping: finishing requests (interrupt again to cancel them)");
     const graceMs = config.limits.drainSeconds * 1000;
     const finished = Promise.all([server.stop(), node.drain(graceMs)]);
     await Promise.race([finished, interruption().then(() => server.stop(0))]);
+  });
+}
+
+/** Works for a cluster until it is interrupted: hosts what it is told to, and answers nobody by HTTP. */
+async function work(config: Config, { node: name }: ClusterConfig): Promise<void> {
+  const log = createLogger({ level: config.logLevel });
+  const stopped = interruption();
+  await withNode({ ...config, families: [] }, { log, stopped }, async (node) => {
+    console.log(`Tandem ${version} works as ${name} of a cluster`);
+    checkPlace(await Promise.race([stopped, node.replaced]));
+    console.error("Stopping: letting others take over (interrupt again to leave at once)");
+    await Promise.race([node.drain(config.limits.drainSeconds * 1000), interruption()]);
+  });
+}
+
+/** How a node comes up. */
+interface StartOptions {
+  readonly log: Logger;
+  /** Resolves when the process is interrupted. */
+  readonly stopped: Promise<unknown>;
+  readonly progress?: NodeProgress;
+}
+
+/** Runs a node for as long as `body` takes; not at all when it is interrupted while it waits for its cluster. */
+async function withNode(
+  config: Config,
+  { stopped, ...told }: StartOptions,
+  body: (node: TandemNode, options: NodeOptions) => Promise<void>,
+): Promise<void> {
+  const ending = new AbortController();
+  void stopped.then(() => ending.abort());
+  const { cluster } = config;
+  const { signal } = ending;
+  const lane = cluster ? await connectCluster(cluster, { ...told, signal }) : {};
+  if (lane === null) return;
+  const options = { ...lane, ...await tracing() };
+  const node = await startNode(config, { ...options, ...told });
+  try {
+    await body(node, options);
   } finally {
     await node.close();
   }
 }
 
-/** Works for a cluster until it is interrupted: hosts what it is told to, and answers nobody by HTTP. */
-async function work(config: Config, cluster: ClusterConfig): Promise<void> {
-  const log = createLogger({ level: config.logLevel });
-  const stopped = interruption();
-  const lane = await connectCluster(cluster);
-  const node = await startNode({ ...config, families: [] }, { ...lane, ...await tracing(), log });
-  try {
-    console.log(`Tandem ${version} works as ${cluster.node} of a cluster`);
-    checkPlace(await Promise.race([stopped, node.replaced]));
-    console.error("Stopping: letting others take over (interrupt again to leave at once)");
-    await Promise.race([node.drain(config.limits.drainSeconds * 1000), interruption()]);
-  } finally {
-    await node.close();
-  }
+/** The HTTP face of a node. */
+function edgeOf(
+  node: TandemNode,
+  { listen, limits }: Config,
+  { keys, log, transport, tracer }: NodeOptions & Pick<EdgeOptions, "keys" | "log">,
+): Edge {
+  const metrics = createMetrics();
+  observeSystem(metrics, node.system);
+  if (transport) observeTransport(metrics, transport);
+  return createEdge({
+    ...listen,
+    ...(tracer && { tracer }),
+    routers: node.directory,
+    findDesks: node.findDesks,
+    node: node.system.node,
+    clock: systemClock(),
+    ...{ limits, keys, metrics, log, version },
+  });
 }
 
 /** Throws when a node was not told to stop, but lost its name. */

@@ -23,6 +23,7 @@ export type { MemoryNetwork, MemoryNetworkOptions } from "./memory/mod.ts";
 export { connectNats, openStoreLine } from "./nats/mod.ts";
 export type {
   NatsOptions,
+  NatsPatience,
   NatsSurroundings,
   NatsTlsOptions,
   NatsTransport,

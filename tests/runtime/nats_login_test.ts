@@ -92,6 +92,29 @@ Deno.test("connectNats() shows a certificate to a server that wants one", async 
   assert.match(error.message, /does it want a client certificate/);
 });
 
+Deno.test("connectNats() with patience waits for a server, says why, and can be stopped", async () => {
+  await using server = await startNats({ config: passwords });
+  await server.kill();
+  const told: string[] = [];
+  const stop = new AbortController();
+  const patience = { told: ({ message }: Error) => void told.push(message), signal: stop.signal };
+  const options = { servers: [server.url], user: "w", password: secret, ...quick };
+  const waiting = connectNats(options, { patience });
+  await until(() => told.length > 0);
+  await server.restart();
+  await (await waiting).close();
+  assert.deepEqual(told.length, 1);
+  assert.match(told[0]!, /^Cannot connect to NATS \(.*refused.*\): nats:/);
+
+  const wrong = { ...options, password: "wrong-battery" };
+  await rejectsWith("Denied", connectNats(wrong, { patience }));
+  await server.kill();
+  const endless = connectNats(options, { patience });
+  await until(() => told.length > 1);
+  stop.abort(new Error("Enough"));
+  await assert.rejects(endless, { message: "Enough" });
+});
+
 Deno.test("connectNats() says what is wrong with its options, and tells no secret", async () => {
   const servers = ["nats://127.0.0.1:1"];
   const cases: [unknown, RegExp][] = [

@@ -1,10 +1,11 @@
-import { type Clock, systemClock } from "../../clock.ts";
+import { type Clock, sleep, systemClock } from "../../clock.ts";
 import { ActorError } from "../../errors.ts";
 import { type Rng, systemRng } from "../../rng.ts";
 import { messagePrefix } from "../link/mod.ts";
 import type { Transport, TransportEvent } from "../transport.ts";
 import { Line, type LineEvents } from "./line.ts";
 import { type NatsOptions, readOptions } from "./options.ts";
+import { Waits } from "./waits.ts";
 
 /** What a connection to NATS takes from around it; the machine's own by default. */
 export interface NatsSurroundings {
@@ -12,6 +13,16 @@ export interface NatsSurroundings {
   readonly clock?: Clock;
   /** Randomness. */
   readonly rng?: Rng;
+  /** What to do while no server can be reached; by default, to give up after one attempt. */
+  readonly patience?: NatsPatience;
+}
+
+/** Trying again and again, until a server can be reached. */
+export interface NatsPatience {
+  /** Told why an attempt failed, whenever the reason changes. */
+  readonly told: (error: ActorError) => void;
+  /** Ends it, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A transport over NATS. */
@@ -26,12 +37,36 @@ export interface NatsTransport extends Transport {
  */
 export async function connectNats(
   options: NatsOptions,
-  { clock = systemClock(), rng = systemRng() }: NatsSurroundings = {},
+  { clock = systemClock(), rng = systemRng(), patience }: NatsSurroundings = {},
 ): Promise<NatsTransport> {
   const settings = readOptions(options);
-  const transport = new TwoLines((events) => Line.open(settings, { clock, rng }, events));
-  await transport.open();
-  return transport;
+  const connect = async () => {
+    const transport = new TwoLines((events) => Line.open(settings, { clock, rng }, events));
+    await transport.open();
+    return transport;
+  };
+  if (!patience) return await connect();
+  const waits = new Waits(settings.reconnectMs, rng);
+  return await persist(connect, patience, (signal) => sleep(clock, waits.next(), signal));
+}
+
+/** Goes on until an attempt succeeds, or fails for a reason that time does not cure. */
+async function persist<T>(
+  attempt: () => Promise<T>,
+  { told, signal }: NatsPatience,
+  pause: (signal?: AbortSignal) => Promise<void>,
+): Promise<T> {
+  for (let why = "";;) {
+    try {
+      signal?.throwIfAborted();
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof ActorError) || error.code !== "NoRoute") throw error;
+      if (error.message !== why) told(error);
+      why = error.message;
+      await pause(signal);
+    }
+  }
 }
 
 /** A connection for JetStream. */
