@@ -51,7 +51,9 @@ export function checkValues(
 export function checkRange(
   action: string,
   tensor: Tensor,
-  { offset, length, limit }: { offset: number; length: number; limit: number },
+  offset: number,
+  length: number,
+  limit: number,
 ): void {
   const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
   if (valid && offset >= 0 && length >= 0 && offset + length <= limit) return;

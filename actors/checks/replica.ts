@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { StepResult } from "../../kernels/mod.ts";
+import { MOST_ROUNDS, type StepResult } from "../../kernels/mod.ts";
 import type {
   HiddenStates,
   PartitionStep,
@@ -56,6 +56,7 @@ const step = z.object({
   controls: float32s,
   integers: int32s,
   history: int32s,
+  rounds: z.int().min(1).max(MOST_ROUNDS).exactOptional(),
 }).refine(
   ({ tokens, positions, sequences }) =>
     [positions, sequences].every((list) => list.length >= tokens),

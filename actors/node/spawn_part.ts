@@ -11,6 +11,9 @@ import type { Shelf, ShelvedModel } from "./shelf.ts";
 /** How long loading a part may take. */
 const LOAD_DEADLINE_MS = 30 * 60_000;
 
+/** Decode steps that a GPU is asked for in one: more save less and less of the wait for each. */
+const GPU_ROUNDS = 4;
+
 /** What parts are made from. */
 export interface PartSources {
   /** The models whose files the node has. */
@@ -38,14 +41,17 @@ export async function spawnPart(
   const options = { id: partId(placement, part), deadlineMs: LOAD_DEADLINE_MS };
   return await devices.load(
     device,
-    (maxBytes) => system.spawnOn(device, part.kind, argsOf(order, model, maxBytes), options),
+    (maxBytes) => {
+      const onGpu = devices.facts.some(({ name, kind }) => name === device && kind === "gpu");
+      return system.spawnOn(device, part.kind, argsOf(order, model, maxBytes, onGpu), options);
+    },
   );
 }
 
-function argsOf(order: HostOrder, model: ShelvedModel, maxBytes: number) {
+function argsOf(order: HostOrder, model: ShelvedModel, maxBytes: number, onGpu: boolean) {
   switch (order.part.kind) {
     case "replica":
-      return replicaArgs(order, model);
+      return replicaArgs(order, model, onGpu);
     case "partition":
       return { ...partitionArgs(order, model), maxBytes };
     case "experts":
@@ -53,8 +59,15 @@ function argsOf(order: HostOrder, model: ShelvedModel, maxBytes: number) {
   }
 }
 
-function replicaArgs({ placement, on }: HostOrder, { spec }: ShelvedModel): ReplicaArgs {
-  return { partitions: on, limits: placement.limits, vocab: spec.vocab };
+function replicaArgs(
+  { placement, on }: HostOrder,
+  { spec }: ShelvedModel,
+  onGpu: boolean,
+): ReplicaArgs {
+  const { limits, partitions, shards } = placement;
+  const isWhole = partitions.length === 1 && shards.length === 0;
+  const args = { partitions: on, limits, vocab: spec.vocab };
+  return onGpu && isWhole ? { ...args, rounds: GPU_ROUNDS } : args;
 }
 
 function partitionArgs(

@@ -1,87 +1,121 @@
-import type { Step } from "../../kernels/mod.ts";
-import type { Chunk } from "./scheduler.ts";
+import { createStep, type Step, type StepBuffer } from "../../kernels/mod.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** A step, and the chunks that it samples in the order of its rows. */
+/** A step, and the sequences that it samples in the order of its rows. */
 export interface Batch {
   /** What partitions compute. */
   readonly step: Step;
-  /** The chunks whose last token is sampled. */
-  readonly sampled: readonly Chunk[];
+  /** The sequences whose last token is sampled. */
+  readonly sampled: readonly Sequence[];
 }
 
-/** The step that computes the chunks of a plan. */
-export function batchOf(chunks: readonly Chunk[]): Batch {
-  const sampled = chunks.filter(({ sequence, count }) => count === sequence.pending);
-  return { sampled, step: { ...placementOf(chunks), ...samplingOf(sampled) } };
-}
+/**
+ * Makes the steps of plans, one at a time. The arrays of a step serve the next one where they have its sizes, as
+ * those of decodes do: so the one before must be computed.
+ */
+export class Batcher {
+  readonly #step: StepBuffer = createStep({
+    tokens: 0,
+    samples: 0,
+    sequences: 0,
+    sequencePages: 0,
+    history: 0,
+  });
 
-/** Tokens and pages; row `i` of the page tables is that of chunk `i`. */
-function placementOf(chunks: readonly Chunk[]) {
-  let [tokens, width] = [0, 0];
-  for (const { sequence, count } of chunks) {
-    tokens += count;
-    width = Math.max(width, sequence.table.pages.length);
+  /** The step that computes a plan, in so many rounds. */
+  batchOf(plan: readonly Sequence[], rounds = 1): Batch {
+    const sampled = plan.every(isSampled) ? plan : plan.filter(isSampled);
+    this.#resize(plan, sampled);
+    this.#step.rounds = rounds;
+    fillPlacement(this.#step, plan);
+    fillSampling(this.#step, sampled);
+    return { step: this.#step, sampled };
   }
-  const [ids, positions, sequences, indices, pages] = [
-    new Int32Array(tokens),
-    new Int32Array(tokens),
-    new Int32Array(tokens),
-    new Int32Array(chunks.length),
-    new Int32Array(chunks.length * width),
-  ];
-  let [token, samples] = [0, 0];
-  chunks.forEach(({ sequence, count }, row) => {
-    pages.set(sequence.table.pages, row * width);
-    for (let i = 0; i < count; i++, token++) {
-      const position = sequence.computed + i;
-      ids[token] = sequence.id(position);
-      positions[token] = position;
-      sequences[token] = row;
+
+  #resize(plan: readonly Sequence[], sampled: readonly Sequence[]): void {
+    const step = this.#step;
+    let [tokens, width, pairs] = [0, 0, 0];
+    for (let i = 0; i < plan.length; i++) {
+      tokens += plan[i]!.inFlight;
+      width = Math.max(width, plan[i]!.table.pages.length);
     }
-    if (count === sequence.pending) indices[samples++] = token - 1;
-  });
-  const tables = chunks.length;
-  return { tokens, ids, positions, sequences, tables, pages, indices: indices.slice(0, samples) };
+    for (let i = 0; i < sampled.length; i++) pairs += sampled[i]!.counts?.size ?? 0;
+    step.tokens = tokens;
+    step.samples = sampled.length;
+    step.tables = plan.length;
+    step.ids = ofLength(step.ids, tokens);
+    step.positions = ofLength(step.positions, tokens);
+    step.sequences = ofLength(step.sequences, tokens);
+    step.pages = ofLength(step.pages, plan.length * width);
+    step.indices = ofLength(step.indices, sampled.length);
+    step.integers = ofLength(step.integers, sampled.length * 8);
+    step.history = ofLength(step.history, pairs * 2);
+    if (step.controls.length !== sampled.length * 8) {
+      step.controls = new Float32Array(sampled.length * 8);
+    }
+  }
 }
 
-/** What the sampler reads, one row a chunk. */
-function samplingOf(sampled: readonly Chunk[]) {
-  const controls = new Float32Array(sampled.length * 8);
-  const integers = new Int32Array(sampled.length * 8);
-  const history: number[] = [];
-  sampled.forEach(({ sequence }, row) => {
-    controls.set(controlsOf(sequence), row * 8);
-    const first = history.length / 2;
-    for (const [id, count] of sequence.counts ?? []) history.push(id, count);
-    integers.set(integersOf(sequence, first, history.length / 2 - first), row * 8);
-  });
-  return { samples: sampled.length, controls, integers, history: Int32Array.from(history) };
+function isSampled({ inFlight, pending }: Sequence): boolean {
+  return inFlight === pending;
 }
 
-function controlsOf({ request: { sampling } }: Sequence): number[] {
-  return [
-    sampling.temperature,
-    sampling.topP,
-    sampling.minP,
-    sampling.repetitionPenalty,
-    sampling.presencePenalty,
-    sampling.frequencyPenalty,
-    0,
-    0,
-  ];
+function ofLength(kept: Int32Array, length: number): Int32Array {
+  return kept.length === length ? kept : new Int32Array(length);
 }
 
-function integersOf(sequence: Sequence, firstPair: number, pairs: number): number[] {
-  const { sampling: { seed, topK }, alternatives } = sequence.request;
-  return [
-    seed % 2 ** 32 | 0,
-    Math.floor(seed / 2 ** 32) | 0,
-    sequence.length,
-    firstPair,
-    pairs,
-    topK,
-    alternatives,
-    0,
-  ];
+/** Tokens and pages; row `i` of the page tables is that of sequence `i`. */
+function fillPlacement(step: Step, plan: readonly Sequence[]): void {
+  const width = step.pages.length / plan.length;
+  let [token, samples] = [0, 0];
+  for (let row = 0; row < plan.length; row++) {
+    const sequence = plan[row]!;
+    const { pages } = sequence.table;
+    for (let i = 0; i < width; i++) step.pages[row * width + i] = pages[i] ?? 0;
+    for (let i = 0; i < sequence.inFlight; i++, token++) {
+      const position = sequence.computed + i;
+      step.ids[token] = sequence.id(position);
+      step.positions[token] = position;
+      step.sequences[token] = row;
+    }
+    if (isSampled(sequence)) step.indices[samples++] = token - 1;
+  }
+}
+
+/** What the sampler reads, one row a sequence. */
+function fillSampling({ controls, integers, history }: Step, sampled: readonly Sequence[]): void {
+  let pairs = 0;
+  for (let row = 0; row < sampled.length; row++) {
+    const sequence = sampled[row]!;
+    const first = pairs;
+    if (sequence.counts) {
+      for (const [id, count] of sequence.counts) {
+        history[pairs * 2] = id;
+        history[pairs++ * 2 + 1] = count;
+      }
+    }
+    fillControls(controls, row * 8, sequence);
+    fillIntegers(integers, row * 8, sequence);
+    integers[row * 8 + 3] = first;
+    integers[row * 8 + 4] = pairs - first;
+  }
+}
+
+function fillControls(into: Float32Array, at: number, { request: { sampling } }: Sequence): void {
+  into[at] = sampling.temperature;
+  into[at + 1] = sampling.topP;
+  into[at + 2] = sampling.minP;
+  into[at + 3] = sampling.repetitionPenalty;
+  into[at + 4] = sampling.presencePenalty;
+  into[at + 5] = sampling.frequencyPenalty;
+}
+
+/** All but the history's range. */
+function fillIntegers(into: Int32Array, at: number, { request, length }: Sequence): void {
+  const { seed, topK } = request.sampling;
+  into[at] = seed % 2 ** 32 | 0;
+  into[at + 1] = Math.floor(seed / 2 ** 32) | 0;
+  into[at + 2] = length;
+  into[at + 5] = topK;
+  into[at + 6] = request.alternatives;
 }

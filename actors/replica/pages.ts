@@ -87,7 +87,7 @@ export class PagePool {
     return table.noted * this.pageSize;
   }
 
-  /** Notes the pages of `table` that its first `computed` tokens, `ids`, have filled. */
+  /** Notes the pages of `table` that its first `computed` tokens have filled, which `ids` begins with. */
   note(table: PageTable, ids: Int32Array, computed: number): void {
     const full = Math.floor(computed / this.pageSize);
     for (; table.noted < full; table.noted++) {

@@ -42,8 +42,9 @@ export class Pipeline {
       );
       const result = (await Promise.all(asked)).at(-1);
       checkStepResult(result);
-      if (result.sampled.length === step.samples) return result;
-      throw new Error(`${step.samples} samples wanted: ${result.sampled.length}`);
+      const samples = step.samples * (step.rounds ?? 1);
+      if (result.sampled.length === samples) return result;
+      throw new Error(`${samples} samples wanted: ${result.sampled.length}`);
     } catch (cause) {
       throw new Error(`Cannot compute a step: ${(cause as Error).message}`, { cause });
     }

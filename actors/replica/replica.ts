@@ -9,11 +9,11 @@ import {
 import { checkReplicaRequest } from "../checks/mod.ts";
 import type { ReplicaLoad, ReplicaProtocol, ReplicaRequest } from "../replica_protocol.ts";
 import { version } from "../version.ts";
-import { batchOf } from "./batch.ts";
+import { Batcher } from "./batch.ts";
 import type { ReplicaLimits } from "./limits.ts";
 import { countDevices, Pipeline } from "./pipeline.ts";
 import { sampledToken } from "./sampled_token.ts";
-import { type Chunk, Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 import { StepMeter } from "./step_meter.ts";
 import { TokenQueue } from "./token_queue.ts";
@@ -29,6 +29,11 @@ export interface ReplicaArgs {
   readonly microBatches?: number;
   /** Token ids are below it; absent = not checked. */
   readonly vocab?: number;
+  /**
+   * Most decode steps that are asked for in one, where the wait for each would cost: of a single partition on a GPU.
+   * 1 by default. Their tokens come together.
+   */
+  readonly rounds?: number;
 }
 
 /** What the replica tells itself: compute a micro-batch step after step until there is nothing to do. */
@@ -50,6 +55,9 @@ interface ReplicaState {
 
 /** Asks a replica that is overloaded again after this long. */
 const RETRY_AFTER_MS = 1000;
+
+/** Tokens of decode steps that are asked for in one may come together if all of them take no longer. */
+const BURST_MS = 10;
 
 /**
  * One running copy of a level: continuous batching over its partitions, with one micro-batch in flight for each
@@ -107,8 +115,9 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
     },
     async advance(state, _message, context) {
       try {
-        for (let chunks = next(state); chunks.length > 0; chunks = next(state)) {
-          await computeStep(state, chunks);
+        const batcher = new Batcher();
+        for (let plan = next(state); plan.length > 0; plan = next(state)) {
+          await computeStep(state, batcher, plan);
           wake(state, context);
         }
       } finally {
@@ -147,7 +156,7 @@ function wake(state: ReplicaState, context: Context<ReplicaTurns>): void {
 }
 
 /** What a micro-batch computes next: nothing when the replica drains. */
-function next(state: ReplicaState): Chunk[] {
+function next(state: ReplicaState): Sequence[] {
   if (!state.draining) return state.scheduler.plan();
   moveAway(state);
   return [];
@@ -158,17 +167,33 @@ function moveAway({ scheduler }: ReplicaState): void {
   for (const { sink } of scheduler.evict()) sink.close(moved());
 }
 
-async function computeStep(state: ReplicaState, chunks: readonly Chunk[]): Promise<void> {
-  const { step, sampled } = batchOf(chunks);
-  state.meter.begin();
-  const result = await state.pipeline.run(step);
-  for (const chunk of chunks) state.scheduler.advance(chunk);
-  sampled.forEach((chunk, row) => commit(state, chunk, result, row));
-  state.meter.end(step.tokens);
+async function computeStep(
+  state: ReplicaState,
+  batcher: Batcher,
+  plan: readonly Sequence[],
+): Promise<void> {
+  const { scheduler, meter, pipeline } = state;
+  const rounds = scheduler.roundsOf(plan, mostRounds(state));
+  const { step, sampled } = batcher.batchOf(plan, rounds);
+  meter.begin();
+  const result = await pipeline.run(step);
+  for (const sequence of plan) scheduler.advance(sequence);
+  for (let row = 0; row < result.sampled.length; row++) {
+    const sequence = sampled[row % sampled.length]!;
+    if (sequence.finished) continue;
+    if (row >= sampled.length) scheduler.advance(sequence, 1);
+    commit(state, sequence, result, row);
+  }
+  meter.end(step.tokens * rounds, rounds);
   await letEventsIn();
 }
 
-function commit(state: ReplicaState, { sequence }: Chunk, result: StepResult, row: number): void {
+/** As many as take no longer than a reader would notice, if the last one is a measure. */
+function mostRounds({ args: { rounds = 1 }, meter }: ReplicaState): number {
+  return Math.max(1, Math.min(rounds, Math.floor(BURST_MS / meter.roundMs)));
+}
+
+function commit(state: ReplicaState, sequence: Sequence, result: StepResult, row: number): void {
   const { scheduler } = state;
   const { alternatives } = sequence.request;
   const finish = sequence.append(result.sampled[row]!);

@@ -15,14 +15,6 @@ export interface SchedulerLimits {
   readonly microBatches?: number;
 }
 
-/** Part of a step: the next `count` pending tokens of a sequence. */
-export interface Chunk {
-  /** Whose tokens they are. */
-  readonly sequence: Sequence;
-  /** How many, from 1. */
-  readonly count: number;
-}
-
 /**
  * Continuous batching: decides before every step which tokens of which sequences it computes. Decodes come
  * first; what is left of the token budget is shared evenly among sequences in prefill (chunked prefill).
@@ -71,24 +63,40 @@ export class Scheduler {
   }
 
   /**
-   * The next step's chunks, in flight from now on; empty when there is nothing to do. Drops cancelled
-   * sequences.
+   * The sequences of the next step, each with some of its next tokens in flight from now on; empty when there is
+   * nothing to do. Drops cancelled sequences.
    */
-  plan(): Chunk[] {
+  plan(): Sequence[] {
     this.#dropCancelled();
-    const decodes = this.#planDecodes();
-    const budget = this.#limits.tokens - decodes.length;
+    const plan = this.#planDecodes();
+    const budget = this.#limits.tokens - plan.length;
     const admitted = this.#admit(budget);
-    const chunks = decodes.concat(this.#planPrefills(admitted, budget));
-    for (const { sequence, count } of chunks) sequence.inFlight = count;
-    return chunks;
+    if (budget > 0) this.#planPrefills(plan, admitted, budget);
+    return plan;
   }
 
-  /** Takes back a chunk that is computed; other sequences may use the pages that it filled. */
-  advance({ sequence, count }: Chunk): void {
+  /**
+   * How many tokens of each sequence of a plan may be computed in a row, at most `most`; their pages are taken. One,
+   * unless all that runs decodes, and nobody waits to be let in after the next step.
+   */
+  roundsOf(plan: readonly Sequence[], most: number): number {
+    if (this.#waiting.length > 0 || plan.length < this.#running.length) return 1;
+    const rounds = plan.reduce((least, { foreseeable }) => Math.min(least, foreseeable), most);
+    for (const { table, length } of rounds > 1 ? plan : []) {
+      if (!this.pool.canHold(table, length + rounds - 1)) return 1;
+      this.pool.grow(table, length + rounds - 1);
+    }
+    return rounds;
+  }
+
+  /**
+   * Takes back the tokens of a sequence that are computed, by default all that were in flight; other sequences may
+   * use the pages that they filled.
+   */
+  advance(sequence: Sequence, tokens: number = sequence.inFlight): void {
     sequence.inFlight = 0;
-    sequence.computed += count;
-    this.pool.note(sequence.table, sequence.ids, sequence.computed);
+    sequence.computed += tokens;
+    this.pool.note(sequence.table, sequence.store, sequence.computed);
   }
 
   /** Removes a finished sequence and frees what it held. */
@@ -110,41 +118,48 @@ export class Scheduler {
   }
 
   #dropCancelled(): void {
-    const cancelled = this.#running.filter((s) => s.cancelled && s.inFlight === 0);
-    for (const sequence of cancelled) this.finish(sequence);
-    for (const sequence of this.#waiting.filter((s) => s.cancelled)) {
-      remove(this.#waiting, sequence);
+    for (let i = this.#running.length; i-- > 0;) {
+      const sequence = this.#running[i]!;
+      if (sequence.cancelled && sequence.inFlight === 0) this.finish(sequence);
+    }
+    for (let i = this.#waiting.length; i-- > 0;) {
+      if (this.#waiting[i]!.cancelled) this.#waiting.splice(i, 1);
     }
   }
 
-  #planDecodes(): Chunk[] {
-    const decoding = this.#running.filter((sequence) => sequence.decoding);
-    const most = Math.min(this.#limits.tokens, this.#share(decoding.length));
-    const chunks: Chunk[] = [];
-    for (const sequence of decoding) {
-      if (chunks.length === most) break;
+  #planDecodes(): Sequence[] {
+    const decoding = count(this.#running, isDecoding);
+    const most = Math.min(this.#limits.tokens, this.#share(decoding));
+    const plan: Sequence[] = [];
+    for (let i = 0; i < this.#running.length && plan.length < most; i++) {
+      const sequence = this.#running[i]!;
       if (sequence.inFlight > 0 || !sequence.decoding || !this.#makeRoom(sequence)) continue;
       this.pool.grow(sequence.table, sequence.length);
-      chunks.push({ sequence, count: 1 });
+      sequence.inFlight = 1;
+      plan.push(sequence);
     }
-    return chunks;
+    return plan;
   }
 
   /** The last `admitted` sequences have their pages, though only one token of some may be left to compute. */
-  #planPrefills(admitted: number, budget: number): Chunk[] {
+  #planPrefills(plan: Sequence[], admitted: number, budget: number): void {
     const known = this.#running.length - admitted;
-    const all = this.#running.filter((sequence, i) => i >= known || !sequence.decoding);
-    const free = all.filter(({ inFlight }) => inFlight === 0).slice(0, this.#share(all.length));
-    const chunks: Chunk[] = [];
+    const isFed = (sequence: Sequence, i: number) => i >= known || !sequence.decoding;
+    const all = count(this.#running, isFed);
+    if (all === 0) return;
+    const free = this.#running.filter((sequence, i) =>
+      isFed(sequence, i) && sequence.inFlight === 0
+    )
+      .slice(0, this.#share(all));
     let left = budget;
     free.forEach((sequence, i) => {
       const share = Math.ceil(left / (free.length - i));
-      const count = Math.min(sequence.pending, share, left);
-      if (count === 0) return;
-      chunks.push({ sequence, count });
-      left -= count;
+      const tokens = Math.min(sequence.pending, share, left);
+      if (tokens === 0) return;
+      sequence.inFlight = tokens;
+      plan.push(sequence);
+      left -= tokens;
     });
-    return chunks;
   }
 
   /** How many of so many sequences one micro-batch takes. */
@@ -186,7 +201,7 @@ export class Scheduler {
    */
   #giveRoom(sequence: Sequence): boolean {
     const { table, length } = sequence;
-    sequence.computed = this.pool.reuse(table, sequence.ids);
+    sequence.computed = this.pool.reuse(table, sequence.store.subarray(0, length));
     const spare = this.#running.length * this.#limits.pageSize;
     if (this.pool.canHold(table, length + spare)) {
       this.pool.grow(table, length);
@@ -203,6 +218,19 @@ export class Scheduler {
     this.#waiting.unshift(sequence);
     this.#preemptions++;
   }
+}
+
+function isDecoding({ decoding }: Sequence): boolean {
+  return decoding;
+}
+
+function count(
+  list: readonly Sequence[],
+  matches: (sequence: Sequence, index: number) => boolean,
+): number {
+  let matching = 0;
+  for (let i = 0; i < list.length; i++) if (matches(list[i]!, i)) matching++;
+  return matching;
 }
 
 function remove(list: Sequence[], sequence: Sequence): void {

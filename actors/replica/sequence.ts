@@ -25,6 +25,7 @@ export class Sequence {
   readonly #limit: number;
   readonly #counts: Map<number, number> | null;
   readonly #eos: ReadonlySet<number>;
+  #finished = false;
 
   /** `context` bounds prompt and output together. */
   constructor(readonly request: ReplicaRequest, readonly sink: TokenSink, context: number) {
@@ -52,9 +53,20 @@ export class Sequence {
     return this.#counts;
   }
 
-  /** The known tokens. */
-  get ids(): Int32Array {
-    return this.#ids.subarray(0, this.length);
+  /** The known tokens, and room for those to come. */
+  get store(): Int32Array {
+    return this.#ids;
+  }
+
+  /** How many tokens in a row are sure to be wanted, whatever they are, unless one ends the output; at least 1. */
+  get foreseeable(): number {
+    const decodes = this.inFlight === 1 && this.pending === 1 && this.#counts === null;
+    return decodes ? Math.max(1, this.#limit - this.length) : 1;
+  }
+
+  /** Whether the last token ended the output. */
+  get finished(): boolean {
+    return this.#finished;
   }
 
   /** The token at a position. */
@@ -67,8 +79,10 @@ export class Sequence {
     if (this.#counts) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
     if (this.length < this.#ids.length) this.#ids[this.length] = id;
     this.length++;
-    if (this.#eos.has(id)) return "stop";
-    return this.length >= this.#limit ? "length" : undefined;
+    const isEnd = this.#eos.has(id);
+    this.#finished = isEnd || this.length >= this.#limit;
+    if (!this.#finished) return undefined;
+    return isEnd ? "stop" : "length";
   }
 }
 

@@ -8,6 +8,7 @@ export class StepMeter {
   #tokens = 0;
   #busyMs = 0;
   #since = 0;
+  #roundMs = 0;
 
   /** Measures by `clock`. */
   constructor(clock: Clock) {
@@ -34,15 +35,22 @@ export class StepMeter {
     return this.#busyMs;
   }
 
+  /** Milliseconds that a round of the last step took, since it or another in flight with it was begun. */
+  get roundMs(): number {
+    return this.#roundMs;
+  }
+
   /** Notes that a step starts. */
   begin(): void {
     if (this.#inFlight++ === 0) this.#since = this.#clock.monotonic();
   }
 
-  /** Notes that a step of so many tokens is computed. */
-  end(tokens: number): void {
-    this.#steps++;
+  /** Notes that a step of so many tokens is computed, in so many rounds. */
+  end(tokens: number, rounds: number): void {
+    const elapsed = this.#clock.monotonic() - this.#since;
+    this.#steps += rounds;
     this.#tokens += tokens;
-    if (--this.#inFlight === 0) this.#busyMs += this.#clock.monotonic() - this.#since;
+    this.#roundMs = elapsed / rounds;
+    if (--this.#inFlight === 0) this.#busyMs += elapsed;
   }
 }

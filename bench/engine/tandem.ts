@@ -1,6 +1,6 @@
 /** Tandem's own engine: the replica's scheduler over one partition, without actors or HTTP. */
 import { ModelPartition, openDevice, openModel, parseModelSpec } from "../../kernels/mod.ts";
-import { batchOf, Scheduler, Sequence } from "../../actors/mod.ts";
+import { Batcher, Scheduler, Sequence } from "../../actors/mod.ts";
 import type { Rate } from "./subject.ts";
 import { limits } from "./tandem_limits.ts";
 
@@ -43,6 +43,7 @@ export async function openTandem(path: string, threads: number): Promise<TandemE
 /** The replica's step loop. Pages of earlier prompts stay cached, so a known prompt is not computed again. */
 class Engine implements TandemEngine {
   readonly #scheduler = new Scheduler(limits);
+  readonly #batcher = new Batcher();
   #sequences: Sequence[] = [];
 
   constructor(readonly partition: ModelPartition, readonly close: () => void) {}
@@ -89,11 +90,11 @@ class Engine implements TandemEngine {
   }
 
   async #runStep(): Promise<void> {
-    const chunks = this.#scheduler.plan();
-    const { step, sampled } = batchOf(chunks);
+    const plan = this.#scheduler.plan();
+    const { step, sampled } = this.#batcher.batchOf(plan);
     const result = await this.partition.step(step);
-    for (const chunk of chunks) this.#scheduler.advance(chunk);
-    sampled.forEach(({ sequence }, row) => sequence.append(result.sampled[row]!));
+    for (let i = 0; i < plan.length; i++) this.#scheduler.advance(plan[i]!);
+    for (let row = 0; row < sampled.length; row++) sampled[row]!.append(result.sampled[row]!);
   }
 
   #cancel(): void {

@@ -80,9 +80,11 @@ export class StepIo {
     const { capacity: { sequencePages }, pageSize } = this.#options;
     const positionsBelow = sequencePages * pageSize + 1 - rounds;
     const step = ++this.#steps;
-    let [context, held] = [0, 0];
+    let context = 0;
+    let held = 0;
     for (let t = 0; t < tokens; t++) {
-      const [position, row] = [positions[t]!, sequences[t]!];
+      const position = positions[t]!;
+      const row = sequences[t]!;
       checkIndex("position", position, positionsBelow);
       checkIndex("row of the page tables", row, tables);
       context = Math.max(context, position + 1);
@@ -96,14 +98,13 @@ export class StepIo {
   /** Reads the samples of a step's rounds; `run` says which run each round was, if they ran in a row. */
   async readSamples(step: Step, into: StepResult, round: number, run?: number): Promise<void> {
     const { tokens, stats, topTokens, topLogprobs } = this.#activations.outputs;
-    const read = <T extends Int32Array | Float32Array>(tensor: Tensor, all: T, width: number) => {
-      const first = round * step.samples * width;
-      return this.#backend.read(tensor, all.subarray(first, first + step.samples * width), run);
-    };
-    await read(tokens, into.sampled, 1);
-    await read(stats, into.stats, 4);
-    if (into.topTokens) await read(topTokens, into.topTokens, TOP_LOGPROBS);
-    if (into.topLogprobs) await read(topLogprobs, into.topLogprobs, TOP_LOGPROBS);
+    const { samples } = step;
+    await this.#backend.read(tokens, ofRound(into.sampled, samples, round), run);
+    await this.#backend.read(stats, ofRound(into.stats, samples * 4, round), run);
+    if (!into.topTokens || !into.topLogprobs) return;
+    const tops = samples * TOP_LOGPROBS;
+    await this.#backend.read(topTokens, ofRound(into.topTokens, tops, round), run);
+    await this.#backend.read(topLogprobs, ofRound(into.topLogprobs, tops, round), run);
   }
 
   /** Reads what goes to the next partition. */
@@ -152,6 +153,11 @@ export function emptyResult(step: Step): StepResult {
 export function checkLength(what: string, length: number, needed: number): void {
   if (length >= needed) return;
   throw new KernelError("InvalidArgument", `Cannot take fewer ${what} than ${needed}: ${length}`);
+}
+
+/** The values of one round of all rounds', `each` a round. */
+function ofRound<T extends Int32Array | Float32Array>(all: T, each: number, round: number): T {
+  return all.length === each ? all : all.subarray(round * each, (round + 1) * each) as T;
 }
 
 function checkCount(what: string, count: number, capacity: number): void {

@@ -54,6 +54,8 @@ const stored = {
   q4_k: Stored.Q4_K,
   q6_k: Stored.Q6_K,
 } as const;
+type Words = Float32Array | Int32Array;
+const FEW = 16;
 const MIN_THREAD_SCRATCH = 65536;
 /** Room that a tile's results take before a widened panel. */
 const TILE_SINK = 512;
@@ -111,11 +113,7 @@ class WasmBackend implements Backend, Arena {
     read: (into: Uint8Array, offset: number) => void,
   ): void {
     const tensor = this.#writable(handle, "load");
-    checkRange("load", tensor, {
-      offset: byteOffset,
-      length: byteLength,
-      limit: tensor.byteLength,
-    });
+    checkRange("load", tensor, byteOffset, byteLength, tensor.byteLength);
     for (const { address, offset, length } of tensor.pieces(byteOffset, byteLength)) {
       read(this.#heap.bytes(address, length), offset);
     }
@@ -129,11 +127,7 @@ class WasmBackend implements Backend, Arena {
   write(handle: Tensor, values: Float32Array | Int32Array, elementOffset = 0): void {
     const tensor = this.#writable(handle, "write");
     checkValues("write", tensor, values);
-    checkRange("write", tensor, {
-      offset: elementOffset,
-      length: values.length,
-      limit: tensor.size,
-    });
+    checkRange("write", tensor, elementOffset, values.length, tensor.size);
     const memory = values instanceof Float32Array ? this.#heap.floats() : this.#heap.ints();
     if (tensor.contiguous) return memory.set(values, tensor.address / 4 + elementOffset);
     for (const piece of tensor.pieces(elementOffset * 4, values.length * 4)) {
@@ -147,11 +141,15 @@ class WasmBackend implements Backend, Arena {
     this.#open();
     const tensor = own(handle, this, WasmTensor);
     checkValues("read", tensor, into);
-    checkRange("read", tensor, { offset: 0, length: into.length, limit: tensor.size });
+    checkRange("read", tensor, 0, into.length, tensor.size);
     if (tensor.state === "packed") {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }
     const memory = into instanceof Float32Array ? this.#heap.floats() : this.#heap.ints();
+    if (tensor.contiguous) {
+      copy(into, memory, tensor.address / 4);
+      return into;
+    }
     for (const { address, offset, length } of tensor.pieces(0, into.length * 4)) {
       into.set(memory.subarray(address / 4, (address + length) / 4), offset / 4);
     }
@@ -299,6 +297,12 @@ class WasmBackend implements Backend, Arena {
     }
     if (this.#lost) throw new KernelError("DeviceLost", "Cannot use the backend: a kernel failed");
   }
+}
+
+/** Fills `into` from `at` on; a few values without a view, which costs more than they do. */
+function copy(into: Words, from: Words, at: number): void {
+  if (into.length > FEW) return into.set(from.subarray(at, at + into.length));
+  for (let i = 0; i < into.length; i++) into[i] = from[at + i]!;
 }
 
 /** Creates a backend with its own shared memory, served by `threads`. */

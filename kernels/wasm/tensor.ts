@@ -17,6 +17,8 @@ export class WasmTensor implements Tensor {
   readonly shape: readonly number[];
   readonly rows?: Rows;
   readonly byteLength: number;
+  /** Values in it. */
+  readonly size: number;
   readonly allocatedBytes: number;
   /** Bytes of a matrix as the caller counts them, and as they lie in memory. */
   readonly #logicalMatrix: number;
@@ -37,6 +39,7 @@ export class WasmTensor implements Tensor {
     this.shape = [...spec.shape];
     if (spec.rows !== undefined) this.rows = spec.rows;
     const { matrices, n, k } = this.matrix;
+    this.size = elements(spec.shape);
     this.byteLength = byteLength(spec.dtype, spec.shape);
     this.#logicalMatrix = this.byteLength / matrices;
     const plain = spec.dtype === "i32" || spec.rows !== undefined || spec.shape.length < 2;
@@ -56,11 +59,6 @@ export class WasmTensor implements Tensor {
 
   place(address: number): void {
     this.#address = address;
-  }
-
-  /** Values in it. */
-  get size(): number {
-    return elements(this.shape);
   }
 
   /** The tensor as a stack of matrices `[n, k]`. */

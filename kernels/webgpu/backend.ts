@@ -104,11 +104,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     read: (into: Uint8Array, offset: number) => void,
   ): void {
     const tensor = this.#writable(handle, "load");
-    checkRange("load", tensor, {
-      offset: byteOffset,
-      length: byteLength,
-      limit: tensor.byteLength,
-    });
+    checkRange("load", tensor, byteOffset, byteLength, tensor.byteLength);
     this.#upload.load(tensor, byteOffset, byteLength, read);
   }
 
@@ -123,11 +119,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
   write(handle: Tensor, values: Float32Array | Int32Array, elementOffset = 0): void {
     const tensor = this.#writable(handle, "write");
     checkValues("write", tensor, values);
-    checkRange("write", tensor, {
-      offset: elementOffset,
-      length: values.length,
-      limit: tensor.size,
-    });
+    checkRange("write", tensor, elementOffset, values.length, tensor.size);
     for (
       const { buffer, at, offset, length } of tensor.pieces(elementOffset * 4, values.length * 4)
     ) {
@@ -144,7 +136,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     this.#open();
     const tensor = this.resolve(handle);
     checkValues("read", tensor, into);
-    checkRange("read", tensor, { offset: 0, length: into.length, limit: tensor.size });
+    checkRange("read", tensor, 0, into.length, tensor.size);
     if (tensor.state === "arranging" || tensor.state === "arranged") {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }

@@ -32,6 +32,10 @@ export class DeviceTensor implements GpuTensor {
   readonly shape: readonly number[];
   readonly rows?: Rows;
   readonly byteLength: number;
+  /** Values in it. */
+  readonly size: number;
+  /** Values of one row, the first dimension aside. */
+  readonly width: number;
   readonly shards: readonly Shard[];
   readonly #rowBytes: number;
   /** Open: may be loaded. Sealed: complete. Arranged: used as a weight, and no longer as it was loaded. */
@@ -49,6 +53,8 @@ export class DeviceTensor implements GpuTensor {
     this.dtype = spec.dtype;
     this.shape = [...shape];
     if (spec.rows !== undefined) this.rows = spec.rows;
+    this.size = elements(shape);
+    this.width = this.size / shape[0]!;
     this.byteLength = byteLength(spec.dtype, shape);
     this.#rowBytes = this.byteLength / shape[0]!;
     const isWeight = spec.dtype !== "i32" && spec.rows === undefined && shape.length > 1;
@@ -59,16 +65,6 @@ export class DeviceTensor implements GpuTensor {
       checkBinding(label, bytesOf(count), limits);
       return { first, count, buffer: memory.allocate(label, bytesOf(count)) };
     });
-  }
-
-  /** Values in it. */
-  get size(): number {
-    return elements(this.shape);
-  }
-
-  /** Values of one row, the first dimension aside. */
-  get width(): number {
-    return elements(this.shape.slice(1));
   }
 
   /** What buffers hold of a byte range, in order. */

@@ -40,7 +40,7 @@ for (const device of ["cpu", "reference"] as const) {
       const { prompt, ids } = publishedIds(dir);
       assert.deepEqual(await greedyIds(router, prompt, 200), ids);
     });
-    reproduces("in a batch of 32 in chunks", {}, (dir, router) => assertBatch(router, dir, 32, 40));
+    reproduces("in a batch of 64 in chunks", {}, (dir, router) => assertBatch(router, dir, 64, 40));
     reproduces(
       "in two partitions",
       { partitions: 2 },

@@ -61,15 +61,25 @@ export function fakePartition(
   return {
     first: stage === 0,
     close: () => {},
-    async step(step): Promise<StepResult> {
+    async step({ rounds = 1, ...step }): Promise<StepResult> {
       begin(step.tokens);
-      if (costMs > 0) await sleep(clock, costMs);
+      if (costMs > 0) await sleep(clock, costMs * rounds);
       const hidden = compute(step);
       if (stage < of - 1) return { sampled: new Int32Array(0), stats: new Float32Array(0), hidden };
-      const sampled = step.indices.map((token) => hidden[token]! % VOCAB);
-      return { sampled, stats: new Float32Array(4 * sampled.length) };
+      const sampled = [...sampleOf(step, hidden)];
+      for (let round = 1; round < rounds; round++) {
+        const ids = Int32Array.from(sampled.slice(-step.tokens));
+        const positions = step.positions.map((position) => position + round);
+        const later = { ...step, ids, positions };
+        sampled.push(...sampleOf(later, compute(later)));
+      }
+      return { sampled: Int32Array.from(sampled), stats: new Float32Array(4 * sampled.length) };
     },
   };
+}
+
+function sampleOf({ indices }: Step, hidden: Float32Array): Int32Array {
+  return indices.map((token) => hidden[token]! % VOCAB);
 }
 
 /** What the model of so many stages says after a prompt. */

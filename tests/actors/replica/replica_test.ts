@@ -48,6 +48,23 @@ for (const stages of [1, 2, 3]) {
   }
 }
 
+for (const [costMs, least] of [[0, 4], [3, 3], [20, 1]] as const) {
+  Deno.test(`Replica asks for ${least} rounds in a row of decodes of ${costMs} ms`, async () => {
+    const args = { rounds: 4 };
+    await using fleet = await Fleet.start({ costsMs: [costMs], args, limits: { pages: 30 } });
+    const all = prompts(14);
+    const texts = await fleet.until(
+      Promise.all(all.map((ids, i) => generate(fleet.replicas[0]!, ids, 20 + i))),
+    );
+    assert.deepEqual(texts, all.map((ids, i) => fakeText(1, ids, 20 + i)));
+    fleet.log.length = 0;
+    await fleet.until(generate(fleet.replicas[0]!, prompt, 1 + 8 * least));
+    assert(fleet.log.length >= 9 && fleet.log.length <= 9 + 4, `${fleet.log.length} asks`);
+    const load = await fleet.until(fleet.replicas[0]!.ask("status"));
+    assert.deepEqual([load.running, load.waiting, load.pages[0]], [0, 0, 0]);
+  });
+}
+
 Deno.test("Replica reports its batch, and its queue with every token", async () => {
   await using fleet = await Fleet.start({ costsMs, limits: { sequences: 2 } });
   const [replica] = fleet.replicas;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { emptyPageTable, PagePool } from "../../../actors/replica/pages.ts";
-import { type Chunk, Scheduler } from "../../../actors/replica/scheduler.ts";
+import { Scheduler } from "../../../actors/replica/scheduler.ts";
 import { Sequence } from "../../../actors/replica/sequence.ts";
 import type { ReplicaRequest } from "../../../actors/replica_protocol.ts";
 import { randomIntegers } from "../../support/random.ts";
@@ -41,10 +41,10 @@ function sequence(id: string, prompt: number, maxTokens = 4, source = ++sources)
 class ShadowCache {
   readonly #slots = new Map<number, number>();
 
-  /** Writes what a chunk computes, after checking that all before it is what it should be. */
-  compute({ sequence, count }: Chunk): void {
+  /** Writes what a step computes, after checking that all before it is what it should be. */
+  compute(sequence: Sequence, tokens: number = sequence.inFlight): void {
     let hash = 17;
-    for (let position = 0; position < sequence.computed + count; position++) {
+    for (let position = 0; position < sequence.computed + tokens; position++) {
       hash = Math.imul(hash, 31) + sequence.id(position) | 0;
       const page = sequence.table.pages[Math.floor(position / limits.pageSize)]!;
       const slot = page * limits.pageSize + position % limits.pageSize;
@@ -54,20 +54,28 @@ class ShadowCache {
   }
 }
 
-/** Computes a plan as a replica would: every completed sequence samples a token. */
-function compute(scheduler: Scheduler, chunks: readonly Chunk[]): Sequence[] {
-  const finished: Sequence[] = [];
-  for (const chunk of chunks) {
-    scheduler.advance(chunk);
-    if (chunk.sequence.pending > 0 || !chunk.sequence.append(7)) continue;
-    scheduler.finish(chunk.sequence);
-    finished.push(chunk.sequence);
+/** Computes a plan as a replica would: every completed sequence samples a token, and one more each later round. */
+function compute(
+  scheduler: Scheduler,
+  plan: readonly Sequence[],
+  rounds = 1,
+  shadow?: ShadowCache,
+): Sequence[] {
+  for (const sequence of plan) {
+    scheduler.advance(sequence);
+    if (sequence.pending > 0) continue;
+    if (sequence.append(7)) scheduler.finish(sequence);
+    for (let round = 1; round < rounds && !sequence.finished; round++) {
+      shadow?.compute(sequence, 1);
+      scheduler.advance(sequence, 1);
+      if (sequence.append(7)) scheduler.finish(sequence);
+    }
   }
-  return finished;
+  return plan.filter(({ finished }) => finished);
 }
 
-const describe = (chunks: readonly Chunk[]) =>
-  chunks.map(({ sequence, count }) => `${sequence.request.id}:${count}`).join(" ");
+const describe = (plan: readonly Sequence[]) =>
+  plan.map(({ request, inFlight }) => `${request.id}:${inFlight}`).join(" ");
 
 Deno.test("Scheduler splits the prefill budget evenly and decodes first", () => {
   const scheduler = new Scheduler(limits);
@@ -135,7 +143,7 @@ Deno.test("PagePool keeps pages of finished texts until their memory is needed",
   const run = (id: string, source: number) => {
     scheduler.submit(sequence(id, 9, 1, source));
     const first = describe(scheduler.plan());
-    compute(scheduler, [...scheduler.running].map((s) => ({ sequence: s, count: s.pending })));
+    compute(scheduler, [...scheduler.running]);
     return first;
   };
   assert.equal(run("a", 1), "a:9");
@@ -198,6 +206,37 @@ Deno.test("Scheduler leaves the pages of a sequence in flight alone", () => {
   scheduler.checkIntegrity();
 });
 
+Deno.test("Scheduler lets rounds run in a row where all decode, have room and nobody waits", () => {
+  const scheduler = new Scheduler({ ...limits, sequences: 2, pages: 5 });
+  const inRow = () => scheduler.roundsOf(scheduler.plan(), 4);
+  const run = (rounds: number) => compute(scheduler, [...scheduler.running], rounds);
+  scheduler.submit(sequence("a", 3, 9));
+  assert.equal(inRow(), 1, "a prompt");
+  run(1);
+  assert.equal(inRow(), 4);
+  run(4);
+  scheduler.submit(sequence("b", 3, 20));
+  assert.equal(inRow(), 1, "a prompt among decodes");
+  run(1);
+  scheduler.submit(sequence("c", 3, 20));
+  assert.equal(inRow(), 1, "one waits");
+  run(1);
+  [...scheduler.running].forEach(({ request }) => assert.notEqual(request.id, "c"));
+  assert.equal(scheduler.running[0]!.length, 10);
+  scheduler.evict();
+  scheduler.submit(sequence("d", 3, 4));
+  scheduler.plan();
+  run(1);
+  assert.equal(inRow(), 3, "no more than are wanted");
+  assert.equal(run(3).length, 1);
+  const penalised = { ...request("e", 1, 9, 7), sampling: { ...sampling, presencePenalty: 1 } };
+  scheduler.submit(new Sequence(penalised, { push() {}, close() {} }, 48));
+  scheduler.plan();
+  run(1);
+  assert.equal(inRow(), 1, "penalties need to know each token");
+  scheduler.checkIntegrity();
+});
+
 Deno.test("Scheduler evicts all that is not in flight", () => {
   const scheduler = new Scheduler({ ...limits, sequences: 2, microBatches: 2 });
   for (const id of ["a", "b", "c"]) scheduler.submit(sequence(id, 2));
@@ -211,7 +250,8 @@ Deno.test("Scheduler evicts all that is not in flight", () => {
 
 /** A plan on its way; devices read and write its pages at some time before it is back. */
 interface Flight {
-  readonly chunks: readonly Chunk[];
+  readonly plan: readonly Sequence[];
+  readonly rounds: number;
   computed: boolean;
 }
 
@@ -223,11 +263,12 @@ for (const microBatches of [1, 2, 3]) {
     const shadow = new ShadowCache();
     const flights: Flight[] = [];
     const live: Sequence[] = [];
-    let finished = 0;
+    let [finished, inRow] = [0, 0];
     const land = () => {
-      const [{ chunks, computed }] = flights.splice(random(flights.length), 1) as [Flight];
-      if (!computed) { for (const chunk of chunks) shadow.compute(chunk); }
-      for (const sequence of compute(scheduler, chunks)) {
+      const [{ plan, rounds, computed }] = flights.splice(random(flights.length), 1) as [Flight];
+      if (!computed) { for (const sequence of plan) shadow.compute(sequence); }
+      if (rounds > 1) inRow++;
+      for (const sequence of compute(scheduler, plan, rounds, shadow)) {
         const { promptLength, maxTokens } = sequence.request;
         assert.equal(sequence.length, Math.min(promptLength + maxTokens, 48));
         finished++;
@@ -241,17 +282,19 @@ for (const microBatches of [1, 2, 3]) {
       }
       if (random(50) === 0 && live.length > 0) live[random(live.length)]!.cancelled = true;
       if (flights.length === microBatches || (flights.length > 0 && random(2) === 0)) land();
-      const away = new Set(flights.flatMap(({ chunks }) => chunks.map((chunk) => chunk.sequence)));
-      const chunks = scheduler.plan();
-      assert(chunks.reduce((sum, { count }) => sum + count, 0) <= limits.tokens);
-      assert(chunks.every(({ sequence }) => !away.has(sequence)), "no sequence flies twice");
+      const away = new Set(flights.flatMap(({ plan }) => plan));
+      const plan = scheduler.plan();
+      assert(plan.reduce((sum, { inFlight }) => sum + inFlight, 0) <= limits.tokens);
+      assert(plan.every((sequence) => !away.has(sequence)), "no sequence flies twice");
+      const rounds = microBatches === 1 ? scheduler.roundsOf(plan, 1 + random(4)) : 1;
       const computed = random(2) === 0;
-      if (computed) { for (const chunk of chunks) shadow.compute(chunk); }
-      if (chunks.length > 0) flights.push({ chunks, computed });
+      if (computed) { for (const sequence of plan) shadow.compute(sequence); }
+      if (plan.length > 0) flights.push({ plan, rounds, computed });
       if (live.length > 64) live.splice(0, 32);
       scheduler.checkIntegrity();
     }
     assert(finished > 1000, `finished ${finished}`);
+    assert(microBatches > 1 || inRow > 200, `in a row ${inRow}`);
     assert(scheduler.preemptions > 100, `preempted ${scheduler.preemptions}`);
     assert(scheduler.pool.shared > 1000, `shared ${scheduler.pool.shared}`);
     for (const sequence of scheduler.running) sequence.cancelled = true;
