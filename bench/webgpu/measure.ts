@@ -13,7 +13,6 @@ import type { GpuBenchOptions, Phase } from "./options.ts";
 import { probed, type Run } from "./probe.ts";
 import { Subject } from "./subject.ts";
 
-const SINGLE = 1;
 /** Most dispatches of a layer: they wait for each other. */
 const DISPATCHES = { dense: 8, mixture: 12 } as const;
 /** After so long no further step is timed, if there were a few. */
@@ -27,15 +26,17 @@ export interface StepRow extends Partial<HostSide & DeviceSide> {
   readonly dtype: string;
   readonly phase: string;
   readonly rows: number;
+  /** Steps that were asked for in one; absent = each by itself. */
+  readonly rounds?: number;
   readonly error?: string;
 }
 
 /** What the host sees of one step. */
 interface HostSide {
   readonly tokens_per_second: number;
-  /** Of one step, the median. */
+  /** Of one step, the median; of rounds in a row, an even share. */
   readonly ms: number;
-  /** Host time of one step, waiting for the device aside. */
+  /** Host time of one step, waiting for the device aside; in rounds, most passes while the device computes. */
   readonly host_us: number;
   readonly submits: number;
   readonly readbacks: number;
@@ -95,27 +96,30 @@ async function measure(
   const before = { ...backend.counters };
   const times: number[] = [];
   const started = performance.now();
+  const { rounds = 1 } = phase;
   for (let i = 0; i < options.steps && (i < FEW || performance.now() < started + LONG_MS); i++) {
     const start = performance.now();
-    await step(FEW + i);
-    times.push(performance.now() - start);
+    await step(FEW + i * rounds);
+    times.push((performance.now() - start) / rounds);
   }
   const elapsed = performance.now() - started;
-  const per = (name: keyof typeof before) => (backend.counters[name] - before[name]) / times.length;
+  const steps = times.length * rounds;
+  const per = (name: keyof typeof before) => (backend.counters[name] - before[name]) / steps;
   const [submits, readbacks] = [per("submits"), per("readbacks")];
-  if (submits !== SINGLE || readbacks !== SINGLE) {
-    throw new Error(`Expected one submit and one readback a step: ${submits}, ${readbacks}`);
+  if (submits !== 1 || readbacks !== 1 / rounds) {
+    throw new Error(`Expected one submit a step and one readback a wait: ${submits}, ${readbacks}`);
   }
   const ms = median(times)!;
   return {
     ...keysOf(model, phase),
     tokens_per_second: rounded(phase.rows / ms * 1000),
     ms: rounded(ms, 3),
-    host_us: rounded((elapsed / times.length - per("waitMs")) * 1000),
+    ...(rounds === 1 && { host_us: rounded((elapsed / steps - per("waitMs")) * 1000) }),
     submits,
     readbacks,
     dispatches: per("dispatches"),
-    ...(gpu.timestamps && deviceSide(await profile(backend, last()), model, ms, speed)),
+    ...(gpu.timestamps && rounds === 1 &&
+      deviceSide(await profile(backend, last()), model, ms, speed)),
   };
 }
 
@@ -155,15 +159,15 @@ function deviceSide(
 /** One step each call. What decodes see are zeros, which take as long to read as any numbers. */
 function stepOf(
   subject: Subject,
-  { name, rows }: Phase,
+  { name, rows, rounds }: Phase,
   context: number,
 ): (i: number) => Promise<unknown> {
   if (name === "prefill") return () => subject.prefill(0, 0, rows);
-  return (i) => subject.decode(rows, context + i);
+  return (i) => subject.decode(rows, context + i, rounds);
 }
 
-function keysOf({ shape, dtype }: GpuModel, { name, rows }: Phase) {
-  return { model: shape.name, dtype, phase: name, rows };
+function keysOf({ shape, dtype }: GpuModel, { name, rows, rounds }: Phase) {
+  return { model: shape.name, dtype, phase: name, rows, ...(rounds !== undefined && { rounds }) };
 }
 
 function failed(model: GpuModel, phase: Phase, error: unknown): StepRow {

@@ -99,11 +99,21 @@ function describeUpload(row: UploadRow): string {
 }
 
 const columns = [
-  ...["model", "dtype", "phase", "rows", "tokens_per_second", "ms", "host_us", "device_us"],
+  ...[
+    "model",
+    "dtype",
+    "phase",
+    "rows",
+    "rounds",
+    "tokens_per_second",
+    "ms",
+    "host_us",
+    "device_us",
+  ],
   ...["dispatches", "dispatches_per_layer", "gb_s", "gflop_s", "copy_fraction", "peak_fraction"],
 ] as const;
 const header = [
-  ...["model", "dtype", "phase", "rows", "tok/s", "ms", "host us", "device us"],
+  ...["model", "dtype", "phase", "rows", "rounds", "tok/s", "ms", "host us", "device us"],
   ...["dispatches", "a layer", "GB/s", "GFLOP/s", "of copy", "of peak"],
 ];
 

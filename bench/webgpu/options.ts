@@ -22,11 +22,14 @@ export interface Phase {
   readonly name: "decode" | "prefill";
   /** Sequences of a decode, tokens of a prefill. */
   readonly rows: number;
+  /** Decodes that are asked for in one; 1 by default. */
+  readonly rounds?: number;
 }
 
 /** The most telling first. */
 const phases: readonly Phase[] = [
   { name: "decode", rows: 1 },
+  { name: "decode", rows: 1, rounds: 4 },
   { name: "prefill", rows: 512 },
   { name: "decode", rows: 8 },
   { name: "decode", rows: 32 },
@@ -36,6 +39,7 @@ const phases: readonly Phase[] = [
 
 const quickPhases: readonly Phase[] = [
   { name: "decode", rows: 1 },
+  { name: "decode", rows: 1, rounds: 2 },
   { name: "prefill", rows: 64 },
 ];
 

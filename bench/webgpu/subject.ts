@@ -54,14 +54,16 @@ export class Subject {
     const step = this.#step;
     for (let i = 0; i < count; i++) this.#token(i, sequence, from + i);
     step.tokens = count;
+    step.rounds = 1;
     this.#sample([count - 1]);
     return this.partition.step(step);
   }
 
-  /** One token at `position` of each of the first `batch` sequences. */
-  decode(batch: number, position: number): Promise<StepResult> {
+  /** One token at `position` of each of the first `batch` sequences, and those that follow in more rounds. */
+  decode(batch: number, position: number, rounds = 1): Promise<StepResult> {
     for (let i = 0; i < batch; i++) this.#token(i, i, position);
     this.#step.tokens = batch;
+    this.#step.rounds = rounds;
     this.#sample(Array.from({ length: batch }, (_, i) => i));
     return this.partition.step(this.#step);
   }
