@@ -10,6 +10,11 @@ export interface DeskProtocol {
    * Refuses with {@link RefusalDetails} a node that is no member.
    */
   drain(node: string): void;
+  /**
+   * Serves a family no more, until a node that has it in its configuration starts anew; what is being answered
+   * ends. Refuses with {@link RefusalDetails} a name that is not served.
+   */
+  removeFamily(name: string): void;
 }
 
 /** The kind of desks, and the name under which they are offered to the cluster. */

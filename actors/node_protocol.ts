@@ -103,6 +103,8 @@ export interface FamilyFacts {
   readonly q: number;
   /** Small to giant. */
   readonly levels: readonly LevelFacts[];
+  /** Set when an operator has removed it: it is served no more until a node brings it anew. */
+  readonly removed?: true;
 }
 
 /** An actor that a node hosts for a replica. */
@@ -131,6 +133,11 @@ export interface NodeFacts {
   readonly draining: boolean;
   /** What its planner cannot do, and what keeps it from planning, one line each. */
   readonly problems?: readonly string[];
+  /**
+   * Levels that its planner brings up replicas of, as `family/level`, while it is the one that decides; absent
+   * while it does not know yet.
+   */
+  readonly coming?: readonly string[];
 }
 
 /** An order to host one part of a replica. */
@@ -167,13 +174,15 @@ export interface UnhostOrder {
   readonly epoch: number;
   /** The placement's id. */
   readonly replica: string;
+  /** Whether the replica is to hand over what it is at first; absent = no. */
+  readonly drain?: boolean;
 }
 
 /** A node. */
 export interface NodeProtocol {
   /** Starts a part, and answers once it runs. Refuses with `Moved` the order of a former planner. */
   host(order: HostOrder): HostedPart;
-  /** Stops all parts of a placement. */
+  /** Stops all parts of a placement, the replica itself first. */
   unhost(order: UnhostOrder): void;
   /** Takes no more work, and answers once all that it hosts has been moved away. */
   drain(): void;

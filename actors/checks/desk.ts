@@ -22,5 +22,5 @@ function isNodeStatus(value: unknown): boolean {
 /** Checks what a desk tells of its cluster. */
 export const checkClusterStatus: Check<ClusterStatus> = checkAnswerBy(status);
 
-/** Checks which node a desk is asked to drain. */
-export const checkDrainRequest: Check<string> = checkBy(name);
+/** Checks which node or family a desk is asked about. */
+export const checkName: Check<string> = checkBy(name);

@@ -14,4 +14,4 @@ export {
   checkStepResult,
 } from "./replica.ts";
 export { checkHostOrder, checkUnhostOrder, parseNodeFacts } from "./node.ts";
-export { checkClusterStatus, checkDrainRequest } from "./desk.ts";
+export { checkClusterStatus, checkName } from "./desk.ts";

@@ -58,6 +58,7 @@ const family = z.object({
     threshold: z.number().nullable(),
     used: z.boolean(),
   })).min(1).max(16),
+  removed: z.literal(true).exactOptional(),
 });
 
 const facts = z.object({
@@ -85,6 +86,7 @@ const facts = z.object({
   revision: count,
   draining: z.boolean(),
   problems: z.array(text).max(64).exactOptional(),
+  coming: z.array(text).max(1024).exactOptional(),
 });
 
 const hostOrder = z.object({
@@ -94,7 +96,7 @@ const hostOrder = z.object({
   on: z.array(text).max(1024),
 });
 
-const unhostOrder = z.object({ epoch: count, replica: name });
+const unhostOrder = z.object({ epoch: count, replica: name, drain: z.boolean().exactOptional() });
 
 /** Checks an order to host a part. */
 export const checkHostOrder: Check<HostOrder> = checkBy(hostOrder);

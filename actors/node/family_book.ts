@@ -20,7 +20,16 @@ export class FamilyBook {
     return isNews;
   }
 
-  /** All of them, for others to know. */
+  /** Notes at `now`, in milliseconds since the epoch, that a family is served no more. False when there is none. */
+  remove(name: string, now: number): boolean {
+    const family = this.#families.get(name);
+    if (!family || family.removed) return false;
+    const since = Math.max(now, family.since + 1);
+    this.#families.set(name, { ...family, since, removed: true });
+    return true;
+  }
+
+  /** All of them, for others to know; also those that were removed. */
   get all(): FamilyFacts[] {
     return [...this.#families.values()];
   }

@@ -6,6 +6,7 @@ export class Hosting {
   /** Refuses orders of former planners. */
   readonly fence: Fence = new Fence();
   readonly #parts = new Map<string, PartFacts>();
+  readonly #retiring = new Set<string>();
   readonly #changed: () => void;
   #revision = 0;
   #draining = false;
@@ -41,8 +42,20 @@ export class Hosting {
     this.#note();
   }
 
+  /** Whether a part is about to go. */
+  isRetiring(address: string): boolean {
+    return this.#retiring.has(address);
+  }
+
+  /** Notes that a part is about to go, so that nobody is sent there any more. */
+  retire(address: string): void {
+    this.#retiring.add(address);
+    this.#changed();
+  }
+
   /** Notes that a part is no more. */
   remove(address: string): void {
+    this.#retiring.delete(address);
     if (this.#parts.delete(address)) this.#note();
   }
 

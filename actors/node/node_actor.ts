@@ -4,9 +4,11 @@ import {
   type Context,
   defineActor,
   sleep,
+  type System,
 } from "../../runtime/mod.ts";
 import { checkHostOrder, checkUnhostOrder } from "../checks/mod.ts";
 import type { ClusterStatus, HostedPart, HostOrder, NodeProtocol } from "../node_protocol.ts";
+import type { ReplicaProtocol } from "../replica_protocol.ts";
 import type { Hosting } from "./hosting.ts";
 import { type PartSources, spawnPart } from "./spawn_part.ts";
 
@@ -21,6 +23,9 @@ export interface NodeArgs extends PartSources {
 /** How often a draining node looks whether its parts are gone. */
 const LOOK_MS = 50;
 
+/** How long a replica may take to hand over what it is at: it ends every request after its next token. */
+const HAND_OVER_MS = 15_000;
+
 /** The actor of a node: hosts parts of replicas as the planner orders. */
 export const Node: ActorDefinition<NodeProtocol, NodeArgs, NodeArgs> = defineActor<
   NodeProtocol,
@@ -33,11 +38,13 @@ export const Node: ActorDefinition<NodeProtocol, NodeArgs, NodeArgs> = defineAct
   start: (_context, args) => args,
   receive: {
     host,
-    async unhost({ hosting }, { epoch, replica }, { system }) {
+    async unhost({ hosting }, { epoch, replica, drain }, { system }) {
       hosting.fence.admit(epoch);
       const parts = hosting.parts.filter((part) => part.replica === replica);
       // What stands on others goes first.
-      for (const { address } of parts.reverse()) {
+      for (const { address, placement } of parts.reverse()) {
+        hosting.retire(address);
+        if (drain && placement) await drainReplica(system, address);
         await system.stop({ address });
         hosting.remove(address);
       }
@@ -49,6 +56,15 @@ export const Node: ActorDefinition<NodeProtocol, NodeArgs, NodeArgs> = defineAct
     status: ({ status }) => status(),
   },
 });
+
+/** Lets a replica hand over what it is at; if it cannot, its requests go on elsewhere all the same. */
+async function drainReplica(system: System, address: string): Promise<void> {
+  await system.ref<ReplicaProtocol>(address)
+    .ask("drain", undefined, { deadlineMs: HAND_OVER_MS })
+    .catch(({ message: error }: Error) => {
+      system.log.debug("Cannot drain a replica", { replica: address, error });
+    });
+}
 
 async function host(
   { hosting, ...sources }: NodeArgs,

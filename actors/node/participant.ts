@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   ActorError,
   type ActorRef,
   Directory,
   type Lease,
+  type Member,
   type MemberEvent,
   Membership,
   type Offer,
@@ -29,11 +31,12 @@ import {
   nodesOf,
   Planner,
   plannerKind,
+  type PlannerNews,
   type PlannerProtocol,
   type PlannerStatus,
 } from "../planner/mod.ts";
 import type { RouterProtocol } from "../protocol.ts";
-import type { LevelModel } from "../router/mod.ts";
+import type { LevelModel, Outlook } from "../router/mod.ts";
 import { protocolRange, version } from "../version.ts";
 import { Desk } from "./desk.ts";
 import type { Devices } from "./devices.ts";
@@ -83,7 +86,9 @@ export class Participant {
   readonly #isLeading = Promise.withResolvers<void>();
   #planner: Singleton | undefined;
   #epoch: number | null = null;
-  #problems: readonly string[] = [];
+  /** Levels that are on their way, by the announcement that says so. */
+  readonly #coming = new WeakMap<Member, ReadonlySet<string> | null>();
+  #news: PlannerNews = { problems: [] };
   /** What keeps the node from standing for being the planner. */
   #trouble: string | null = null;
   /** Whether problems go to the log: those of a lone node's start are its caller's to tell. */
@@ -107,7 +112,10 @@ export class Participant {
       describe: () => ({ offers: this.#offers(), facts: this.#facts() }),
     });
     this.#offered = new Directory(this.#membership);
-    this.#routerHost = new RouterHost({ system, directory: this.#offered, shelf });
+    this.#routerHost = new RouterHost({
+      ...{ system, directory: this.#offered, shelf },
+      outlook: (key) => this.#outlook(key),
+    });
     this.#membership.on((event) => {
       if (event.type === "replaced") replaced.resolve(event.why);
       else this.#follow(event);
@@ -138,9 +146,10 @@ export class Participant {
   async join(families: readonly FamilyFacts[]): Promise<void> {
     const { system, shelf, devices, transport } = this.#options;
     this.#book.learn(families);
-    const args = { hosting: this.#hosting, shelf, devices, status: () => this.status() };
-    system.spawn(Node, args, { id: nodeId });
-    if (mayLead(system.node)) system.spawn(Desk, args, { id: deskKind });
+    const status = () => this.status();
+    system.spawn(Node, { hosting: this.#hosting, shelf, devices, status }, { id: nodeId });
+    const removeFamily = (name: string) => this.#removeFamily(name);
+    if (mayLead(system.node)) system.spawn(Desk, { status, removeFamily }, { id: deskKind });
     if (transport) await sleep(system.clock, HELLO_MS);
     this.#checkWelcome();
     await this.#refresh();
@@ -153,7 +162,7 @@ export class Participant {
         epoch,
         membership: this.#membership,
         settleMs: transport ? SETTLE_MS : 0,
-        report: (problems) => this.#report(problems),
+        report: (news) => this.#report(news),
       }),
       floor: () => this.#hosting.fence.epoch,
       trouble: (why) => {
@@ -249,7 +258,8 @@ export class Participant {
 
   /** A replica is of use only while all nodes that it lies on are there. */
   #replicaOffers({ address, placement }: PartFacts): Offer[] {
-    if (!placement || !nodesOf(placement).every((node) => this.#membership.member(node))) return [];
+    const isWhole = placement && nodesOf(placement).every((node) => this.#membership.member(node));
+    if (!isWhole || this.#hosting.isRetiring(address)) return [];
     const { family, level, model } = placement;
     const facts = { draining: this.#hosting.draining };
     return [{ name: replicaOffer(family, level, model), address, facts }];
@@ -260,10 +270,14 @@ export class Participant {
     const { parts, revision, draining } = this.#hosting;
     const models = shelf.all.map(({ facts }) => facts);
     const facts = { devices, models, families: this.#book.all, parts, revision, draining };
-    const problems = [...this.#problems];
+    const problems = [...this.#news.problems];
     if (this.#trouble !== null) problems.unshift(`${system.node} cannot plan: ${this.#trouble}`);
-    if (problems.length === 0) return facts;
-    return { ...facts, problems: problems.map((line) => line.slice(0, 1000)).slice(0, 64) };
+    return {
+      ...facts,
+      ...this.#news.coming && { coming: this.#news.coming.slice(0, 1024) },
+      ...problems.length > 0 &&
+        { problems: problems.map((line) => line.slice(0, 1000)).slice(0, 64) },
+    };
   }
 
   // What it hears.
@@ -274,7 +288,17 @@ export class Participant {
     if (event.type !== "joined" && event.type !== "changed") return;
     const { node } = event.member;
     const facts = node !== this.#membership.node && mayLead(node) ? factsOf(event.member) : null;
-    if (!facts || !this.#book.learn(facts.families)) return;
+    if (facts && this.#book.learn(facts.families)) this.#takeUpNews();
+  }
+
+  /** Serves a family no more, and lets all others know. False when there is none of the name. */
+  #removeFamily(name: string): boolean {
+    const isRemoved = this.#book.remove(name, this.#options.system.clock.now());
+    if (isRemoved) this.#takeUpNews();
+    return isRemoved;
+  }
+
+  #takeUpNews(): void {
     this.#refresh().catch((error) => {
       if (!this.#isLeaving) this.#options.system.log.error("Cannot take up a family", { error });
     });
@@ -309,6 +333,25 @@ export class Participant {
       );
   }
 
+  /** Whether the planner brings up a replica of a level. */
+  #outlook(key: string): Outlook {
+    const leader = this.#leader();
+    const member = leader && this.#membership.member(nodeOf(leader));
+    const coming = member && this.#comingOf(member);
+    if (!coming) return "unknown";
+    return coming.has(key) ? "coming" : "none";
+  }
+
+  /** Every request that waits asks for it, and often. */
+  #comingOf(member: Member): ReadonlySet<string> | null {
+    const known = this.#coming.get(member);
+    if (known !== undefined) return known;
+    const said = factsOf(member)?.coming;
+    const coming = said ? new Set(said) : null;
+    this.#coming.set(member, coming);
+    return coming;
+  }
+
   #checkWelcome(): void {
     const { members, refused } = this.#membership;
     const [first] = refused;
@@ -320,18 +363,20 @@ export class Participant {
     );
   }
 
-  /** What the planner cannot do, while this node has it: for the log, and for all to see. */
-  #report(problems: readonly string[]): void {
+  /** How things stand, while this node has the planner: for the log, and for all to see. */
+  #report(news: PlannerNews): void {
     const { log } = this.#options.system;
-    const known = new Set(this.#problems);
-    const news = problems.filter((problem) => !known.has(problem));
-    if (this.#isTold) { for (const problem of news) log.warn(problem); }
-    this.#problems = problems;
+    const known = this.#news;
+    if (isDeepStrictEqual(news, known)) return;
+    const problems = news.problems.filter((problem) => !known.problems.includes(problem));
+    if (this.#isTold) { for (const problem of problems) log.warn(problem); }
+    this.#news = news;
+    this.#membership.announce();
   }
 
   #lead(lease: Lease | null): void {
     this.#epoch = lease?.epoch ?? null;
-    if (!lease) this.#problems = [];
+    if (!lease) this.#news = { problems: [] };
     if (lease) this.#isLeading.resolve();
     this.#membership.announce();
   }

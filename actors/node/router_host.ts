@@ -1,13 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ActorRef, Directory, Offer, System } from "../../runtime/mod.ts";
 import type { FamilyFacts, LevelFacts } from "../node_protocol.ts";
-import { actorName, layOut } from "../planner/mod.ts";
+import { actorName, layOut, levelKey } from "../planner/mod.ts";
 import type { RouterProtocol } from "../protocol.ts";
 import {
   Level,
   type LevelModel,
   type OfferedReplica,
   openLevelModel,
+  type Outlook,
   Router,
 } from "../router/mod.ts";
 import { replicaOffer } from "./offers.ts";
@@ -26,6 +27,8 @@ export interface RouterHostOptions {
   readonly system: System;
   readonly directory: Directory;
   readonly shelf: Shelf;
+  /** Whether a replica of a level, as `levelKey()` names it, is on its way. */
+  readonly outlook: (level: string) => Outlook;
 }
 
 /** Runs a router for each served family whose files this node has. */
@@ -70,9 +73,13 @@ export class RouterHost {
   }
 
   async #start(facts: FamilyFacts): Promise<RoutedFamily> {
-    const { system, directory } = this.#options;
+    const { system, directory, outlook } = this.#options;
+    const { name: family } = facts;
     const models = await Promise.all(facts.levels.map((level) => this.#open(level)));
-    const levels = models.map((model, i) => new Level(model, { system, ...facts.levels[i]! }));
+    const levels = models.map((model, i) => {
+      const key = levelKey({ family, level: model.name });
+      return new Level(model, { system, ...facts.levels[i]!, outlook: () => outlook(key) });
+    });
     const args = { name: facts.name, levels, q: facts.q };
     const router = system.spawn(Router, args, { id: actorName(facts.name) });
     await system.ready(router);

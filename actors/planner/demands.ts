@@ -10,7 +10,7 @@ import type { Demand } from "./place.ts";
 
 /**
  * The families that a cluster serves, of all that its nodes know of: of each name the one that was brought last;
- * bundled ones only while there is no other.
+ * bundled ones only while there is no other, removed ones not at all.
  */
 export function servedFamilies(known: Iterable<FamilyFacts>): FamilyFacts[] {
   const latest = new Map<string, FamilyFacts>();
@@ -18,7 +18,8 @@ export function servedFamilies(known: Iterable<FamilyFacts>): FamilyFacts[] {
     const other = latest.get(family.name);
     if (!other || isLater(family, other)) latest.set(family.name, family);
   }
-  const all = [...latest.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+  const all = [...latest.values()].filter(({ removed }) => !removed)
+    .sort((a, b) => a.name < b.name ? -1 : 1);
   const named = all.filter(({ bundled }) => !bundled);
   return named.length > 0 ? named : all;
 }

@@ -5,6 +5,7 @@ import {
   nodeAddress,
   type NodeProtocol,
   type ReplicaPlacement,
+  type UnhostOrder,
 } from "../node_protocol.ts";
 import { nodesOf } from "./fleet.ts";
 import { type Part, partsOf, standsOn } from "./parts.ts";
@@ -13,7 +14,7 @@ import { type Part, partsOf, standsOn } from "./parts.ts";
 const LOAD_DEADLINE_MS = 30 * 60_000;
 
 /** How long stopping a replica's parts may take. */
-const STOP_DEADLINE_MS = 15_000;
+const STOP_DEADLINE_MS = 30_000;
 
 /**
  * Brings up all parts of a replica: kind by kind, since each stands on the one before; the nodes at the same
@@ -50,26 +51,33 @@ export async function bringUp(
   }
 }
 
+/** Stops a replica that runs: first itself, once it has handed over what it is at, then what it stands on. */
+export async function retireReplica(
+  system: System,
+  epoch: number,
+  placement: ReplicaPlacement,
+): Promise<void> {
+  const order = { epoch, replica: placement.id, drain: true };
+  await unhost(system, placement.host.node, order);
+  await bringDown(system, epoch, placement);
+}
+
 /** Stops all parts of a replica, as far as their nodes can be reached. */
 export async function bringDown(
   system: System,
   epoch: number,
   placement: ReplicaPlacement,
 ): Promise<void> {
-  await Promise.all(nodesOf(placement).map((node) => unhost(system, epoch, node, placement.id)));
+  const order = { epoch, replica: placement.id };
+  await Promise.all(nodesOf(placement).map((node) => unhost(system, node, order)));
 }
 
 /** Stops what a node hosts of a replica, if it can be reached: what is out of reach is gone, or found later. */
-export async function unhost(
-  system: System,
-  epoch: number,
-  node: string,
-  replica: string,
-): Promise<void> {
-  const order = { epoch, replica };
+export async function unhost(system: System, node: string, order: UnhostOrder): Promise<void> {
   await nodeOf(system, node).ask("unhost", order, { deadlineMs: STOP_DEADLINE_MS })
-    .catch((error: Error) => {
-      system.log.debug("Cannot stop parts of a replica", { node, replica, error: error.message });
+    .catch(({ message: error }: Error) => {
+      const { replica } = order;
+      system.log.debug("Cannot stop parts of a replica", { node, replica, error });
     });
 }
 

@@ -36,6 +36,11 @@ export function placesOf({ host, partitions, shards }: ReplicaPlacement): Place[
   return [host, ...partitions, ...shards];
 }
 
+/** A level among all levels of a cluster. */
+export function levelKey({ family, level }: Pick<ReplicaPlacement, "family" | "level">): string {
+  return `${family}/${level}`;
+}
+
 /** A name as a part of an address, where a dot would separate. */
 export function actorName(name: string): string {
   return name.replaceAll(".", "_");

@@ -7,10 +7,10 @@ import {
   type Membership,
 } from "../../runtime/mod.ts";
 import type { NodeFacts, ReplicaPlacement } from "../node_protocol.ts";
-import { bringDown, bringUp, unhost } from "./deploy.ts";
+import { bringDown, bringUp, retireReplica, unhost } from "./deploy.ts";
 import { demandsOf } from "./demands.ts";
 import { Fleet, nodesOf } from "./fleet.ts";
-import { actorName } from "./parts.ts";
+import { actorName, levelKey } from "./parts.ts";
 import type { Demand } from "./place.ts";
 import { type Addition, makePlan } from "./plan.ts";
 
@@ -22,8 +22,16 @@ export interface PlannerArgs {
   readonly membership: Membership;
   /** How long it waits after a change for others that come with it, in milliseconds. */
   readonly settleMs: number;
-  /** Told what cannot be done, whenever that changes. */
-  readonly report: (problems: readonly string[]) => void;
+  /** Told how things stand, whenever that may have changed. */
+  readonly report: (news: PlannerNews) => void;
+}
+
+/** What others are told of a planner's work. */
+export interface PlannerNews {
+  /** What could not be done, for people; one line each. */
+  readonly problems: readonly string[];
+  /** Levels that replicas are brought up of, as `levelKey()` names them; absent while that is not known. */
+  readonly coming?: readonly string[];
 }
 
 /** What a planner says of its work. */
@@ -57,7 +65,9 @@ interface PlannerState extends PlannerArgs {
   readonly fleet: Fleet;
   /** Replicas that are being brought up. */
   readonly adding: Map<string, ReplicaPlacement>;
-  /** By `family/level`. */
+  /** Replicas that finish what they are at, to be stopped then. */
+  readonly retiring: Map<string, ReplicaPlacement>;
+  /** By `levelKey()`. */
   readonly setbacks: Map<string, Setback>;
   readonly settled: Set<() => void>;
   problems: readonly string[];
@@ -95,6 +105,7 @@ export const Planner: ActorDefinition<PlannerProtocol, any, PlannerArgs> = defin
       ...args,
       fleet,
       adding: new Map(),
+      retiring: new Map(),
       setbacks: new Map(),
       settled: new Set(),
       problems: [],
@@ -146,10 +157,12 @@ function schedule(state: PlannerState, { clock, self }: PlannerContext, waitMs: 
 }
 
 function review(state: PlannerState, context: PlannerContext): void {
-  const { fleet, adding, setbacks } = state;
+  const { fleet, adding, retiring, setbacks } = state;
   const nodes = fleet.nodes;
   const { demands, problems } = demandsOf(nodes);
-  const known = fleet.replicas(nodes).filter(({ placement }) => !adding.has(placement.id));
+  const known = fleet.replicas(nodes).filter(({ placement: { id } }) =>
+    !adding.has(id) && !retiring.has(id)
+  );
   const whole = known.filter((replica) => replica.whole).map(({ placement }) => placement);
   const plan = makePlan({
     demands,
@@ -160,14 +173,26 @@ function review(state: PlannerState, context: PlannerContext): void {
   });
   const broken = known.filter((replica) => !replica.whole).map(({ placement }) => placement);
   state.problems = [...problems, ...plan.problems];
-  for (const placement of [...broken, ...plan.drop]) drop(state, context, placement);
+  for (const placement of broken) drop(state, context, placement);
+  for (const placement of plan.drop) void retire(state, context, placement);
   for (const addition of plan.add) void add(state, context, addition);
-  const accounted = [...known.map(({ placement }) => placement), ...adding.values()];
+  const accounted = [
+    ...known.map(({ placement }) => placement),
+    ...adding.values(),
+    ...retiring.values(),
+  ];
   if (!fleet.isSettling) sweep(state, context, nodes, accounted);
   state.reviewed = true;
-  state.report(statusOf(state).problems);
+  report(state);
   planAhead(state, context);
   tellSettled(state);
+}
+
+function report(state: PlannerState): void {
+  const { problems } = statusOf(state);
+  const isSure = state.reviewed && !state.fleet.isSettling;
+  const coming = [...new Set(state.adding.values().map(levelKey))];
+  state.report({ problems, ...((isSure || coming.length > 0) && { coming }) });
 }
 
 /** Looks again when a setback or the patience with missing nodes ends; and now and then, come what may. */
@@ -195,20 +220,34 @@ function drop(
   void bringDown(system, state.epoch, placement);
 }
 
+/** Stops a replica that runs, once it has handed over what it is at. */
+async function retire(
+  state: PlannerState,
+  { system, log }: PlannerContext,
+  placement: ReplicaPlacement,
+): Promise<void> {
+  const { id } = placement;
+  state.retiring.set(id, placement);
+  log.debug("Retires a replica", { replica: id });
+  await retireReplica(system, state.epoch, placement);
+  state.fleet.dropped(placement);
+  state.retiring.delete(id);
+}
+
 async function add(
   state: PlannerState,
   context: PlannerContext,
   { placement, replaces }: Addition,
 ): Promise<void> {
   const { system, log, clock } = context;
-  const key = keyOf(placement);
+  const key = levelKey(placement);
   state.adding.set(placement.id, placement);
   try {
     const revisions = await bringUp(system, state.epoch, placement);
     state.fleet.placed(placement, revisions);
     state.setbacks.delete(key);
     log.debug("Runs a replica", { replica: placement.id, nodes: nodesOf(placement).join() });
-    if (replaces) drop(state, context, replaces);
+    if (replaces) void retire(state, context, replaces);
   } catch (error) {
     const waitMs = Math.min(
       2 * (state.setbacks.get(key)?.waitMs ?? 0) || BACKOFF_MS.first,
@@ -218,6 +257,7 @@ async function add(
     state.setbacks.set(key, { until: clock.monotonic() + waitMs, waitMs, why });
   }
   state.adding.delete(placement.id);
+  if (!state.closed) report(state);
   schedule(state, context, state.settleMs);
   tellSettled(state);
 }
@@ -234,7 +274,7 @@ function sweep(
     for (const replica of new Set(parts.map((part) => part.replica))) {
       if (ids.has(replica)) continue;
       log.debug("Stops what is left of a replica", { node, replica });
-      void unhost(system, epoch, node, replica);
+      void unhost(system, node, { epoch, replica });
     }
   }
 }
@@ -245,6 +285,6 @@ function tellSettled(state: PlannerState): void {
   state.settled.clear();
 }
 
-function keyOf({ family, level }: { family: string; level: string | { name: string } }): string {
-  return `${family}/${typeof level === "string" ? level : level.name}`;
+function keyOf({ family, level }: Demand): string {
+  return levelKey({ family, level: level.name });
 }

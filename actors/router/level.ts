@@ -3,7 +3,7 @@ import { checkSampledToken } from "../checks/mod.ts";
 import type { LevelSummary, ReplicaSummary } from "../protocol.ts";
 import type { ReplicaProtocol, ReplicaRequest, SampledToken } from "../replica_protocol.ts";
 import type { LevelModel } from "./level_model.ts";
-import { type OfferedReplica, type Replica, ReplicaSet } from "./replica_set.ts";
+import { type OfferedReplica, type Outlook, type Replica, ReplicaSet } from "./replica_set.ts";
 
 /** A request's own end of a replica's stream. */
 export interface StreamControl {
@@ -13,8 +13,8 @@ export interface StreamControl {
   readonly deadline: number;
   /** What causes it, for tracers. */
   readonly trace?: string | undefined;
-  /** How long to go on trying while nothing comes, in milliseconds; 30,000 by default. */
-  readonly patienceMs?: number;
+  /** Whether to wait for replicas where there are none; true by default. */
+  readonly patient?: boolean;
 }
 
 /** How a level is served. */
@@ -25,13 +25,15 @@ export interface LevelOptions {
   readonly threshold: number | null;
   /** Whether the cascade visits it. */
   readonly used: boolean;
+  /** Whether a replica is on its way while there is none; unknown by default. */
+  readonly outlook?: () => Outlook;
 }
 
 /** How often in a row a generation may lose its replica: it may be the reason. */
 const MAX_LOSSES = 16;
 
-/** How long a generation may stand still before it is given up. */
-const PATIENCE_MS = 30_000;
+/** When to come again where no replica is on its way. */
+const RETRY_AFTER_MS = 5000;
 
 /** A replica that does not report its load in this time counts as busy. */
 const STATUS_DEADLINE_MS = 2000;
@@ -46,11 +48,12 @@ export class Level {
   readonly #replicas: ReplicaSet;
 
   /** A level without replicas. */
-  constructor(readonly model: LevelModel, { system, threshold, used }: LevelOptions) {
+  constructor(readonly model: LevelModel, options: LevelOptions) {
+    const { system, threshold, used, outlook = () => "unknown" } = options;
     this.threshold = threshold;
     this.used = used;
     this.#system = system;
-    this.#replicas = new ReplicaSet(system);
+    this.#replicas = new ReplicaSet(system, outlook);
   }
 
   /** Its model's name within the family. */
@@ -71,16 +74,17 @@ export class Level {
   /**
    * Tokens of a generation, from whichever replicas it takes: when one is lost, another goes on from the
    * tokens so far, and the reader sees neither gap nor repeat. Throws `ActorError`: `Overloaded` when every
-   * replica refuses, `NoRoute` when none comes, or that of the last loss.
+   * replica refuses, `NoRoute` with the time to come again when there is none and none comes, or that of the
+   * last loss.
    */
   async *generate(request: ReplicaRequest, control: StreamControl): AsyncGenerator<SampledToken> {
     const ids = [...request.ids];
     const search = this.#replicas.search();
-    const { patienceMs = PATIENCE_MS } = control;
+    const { signal, deadline, patient = true } = control;
     let failure: ActorError | undefined;
     while (search.losses <= MAX_LOSSES) {
-      const replica = await search.next(control, patienceMs);
-      if (!replica) break;
+      const replica = await search.next({ signal, deadline, patient });
+      if (!replica) throw this.#nobody(failure);
       try {
         const rest = { ...request, ids: Int32Array.from(ids) };
         for await (const token of this.#stream(replica, rest, control)) {
@@ -99,7 +103,7 @@ export class Level {
         else throw error;
       }
     }
-    throw failure ?? this.#nobody();
+    throw failure ?? this.#nobody(undefined);
   }
 
   /** Load and facts of the level. */
@@ -118,9 +122,10 @@ export class Level {
     this.#system.log.debug("Lost a replica", { replica: ref.address, code, message });
   }
 
-  #nobody(): ActorError {
+  #nobody(cause: ActorError | undefined): ActorError {
     return new ActorError("NoRoute", `Cannot find a replica of ${this.name} that is alive`, {
-      retryAfterMs: 1000,
+      retryAfterMs: RETRY_AFTER_MS,
+      cause,
     });
   }
 

@@ -21,5 +21,5 @@ export {
 } from "./fit.ts";
 export { Level, type LevelOptions, type StreamControl } from "./level.ts";
 export { activeParameters, type LevelModel, openLevelModel } from "./level_model.ts";
-export type { OfferedReplica } from "./replica_set.ts";
+export type { OfferedReplica, Outlook } from "./replica_set.ts";
 export { type Family, Router, type RouterState } from "./router.ts";

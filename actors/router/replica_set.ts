@@ -42,25 +42,42 @@ export class Replica {
   }
 }
 
+/** Whether a replica is on its way where there is none; `unknown` while nobody decides about that. */
+export type Outlook = "coming" | "none" | "unknown";
+
 /** What ends a search. */
 export interface SearchControl {
   /** Ends the search. */
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
+  /** Whether to wait for replicas at all. */
+  readonly patient: boolean;
 }
 
 /** How long a search waits after failures in a row: first, and at most. */
 const BACKOFF_MS = { first: 50, most: 5000 } as const;
 
+/**
+ * How long a search goes on without hope. Where no replica is on its way, one may be planned in a moment, since
+ * its loss is noticed by all at about the same time; who decides may have to be found first.
+ */
+const PATIENCE_MS = { none: 5000, unknown: 30_000 } as const;
+
+/** How often the outlook is looked at while a search waits. */
+const LOOK_MS = 500;
+
 /** The replicas of a level, as they come and go. */
 export class ReplicaSet {
   readonly system: System;
+  readonly outlook: () => Outlook;
   readonly #replicas = new Map<string, Replica>();
   readonly #waiting = new Set<() => void>();
 
-  constructor(system: System) {
+  /** `outlook` is asked for while there is none. */
+  constructor(system: System, outlook: () => Outlook) {
     this.system = system;
+    this.outlook = outlook;
   }
 
   /** How many there are. */
@@ -113,12 +130,13 @@ export class ReplicaSet {
 export class ReplicaSearch {
   readonly #set: ReplicaSet;
   readonly #avoided = new Set<string>();
-  #progressAt: number;
+  /** When there last was a replica, or one on its way. */
+  #hopedAt: number;
   #losses = 0;
 
   constructor(set: ReplicaSet) {
     this.#set = set;
-    this.#progressAt = set.system.clock.now();
+    this.#hopedAt = set.system.clock.now();
   }
 
   /** Failures in a row. */
@@ -127,19 +145,18 @@ export class ReplicaSearch {
   }
 
   /**
-   * The least loaded replica. Waits for one, and between failures, at most until the generation has stood still
-   * for `patienceMs`; answers undefined then.
+   * The least loaded replica. A patient search waits between failures, and where there is none, until the deadline
+   * while one is on its way. Answers undefined when it gives up.
    */
-  async next(control: SearchControl, patienceMs: number): Promise<Replica | undefined> {
-    const { clock } = this.#set.system;
-    const end = Math.min(control.deadline, this.#progressAt + patienceMs);
-    await this.#pause(end - clock.now(), control.signal);
+  async next(control: SearchControl): Promise<Replica | undefined> {
+    const { signal, deadline, patient } = control;
+    if (patient) await this.#pause(control);
     for (;;) {
       const found = this.#pick();
       if (found) return found;
-      const left = end - clock.now();
-      if (control.signal.aborted || left <= 0) return undefined;
-      if (this.#set.size === 0) await this.#set.change(left, control.signal);
+      const left = patient && !signal.aborted ? Math.min(this.#hopeMs, deadline - this.#now) : 0;
+      if (left <= 0) return undefined;
+      if (this.#set.size === 0) await this.#set.change(Math.min(left, LOOK_MS), signal);
       else this.#avoided.clear();
     }
   }
@@ -147,6 +164,7 @@ export class ReplicaSearch {
   /** A replica was lost. */
   lost(replica: Replica): void {
     this.#losses++;
+    this.#hopedAt = this.#now;
     this.avoid(replica);
   }
 
@@ -159,12 +177,23 @@ export class ReplicaSearch {
   progress(): void {
     this.#avoided.clear();
     this.#losses = 0;
-    this.#progressAt = this.#set.system.clock.now();
   }
 
   /** Whether there is a replica that has not failed, besides this one. */
   hasOthers({ ref }: Replica): boolean {
     return this.#open().some((replica) => replica.ref.address !== ref.address);
+  }
+
+  get #now(): number {
+    return this.#set.system.clock.now();
+  }
+
+  /** How long the search goes on if nothing changes. */
+  get #hopeMs(): number {
+    const outlook = this.#set.size > 0 ? "coming" : this.#set.outlook();
+    if (outlook !== "coming") return this.#hopedAt + PATIENCE_MS[outlook] - this.#now;
+    this.#hopedAt = this.#now;
+    return Infinity;
   }
 
   #pick(): Replica | undefined {
@@ -181,9 +210,10 @@ export class ReplicaSearch {
   }
 
   /** After a first loss another replica is asked at once; after more, all are given some time. */
-  async #pause(leftMs: number, signal: AbortSignal): Promise<void> {
+  async #pause({ deadline, signal }: SearchControl): Promise<void> {
     const isFirst = this.#losses === 1 && this.#open().length > 0;
-    const wait = Math.min(BACKOFF_MS.first * 2 ** (this.#losses - 1), BACKOFF_MS.most, leftMs);
+    const left = deadline - this.#now;
+    const wait = Math.min(BACKOFF_MS.first * 2 ** (this.#losses - 1), BACKOFF_MS.most, left);
     if (this.#losses === 0 || isFirst || wait <= 0) return;
     await sleep(this.#set.system.clock, wait, signal).catch(() => {});
   }

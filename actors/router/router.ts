@@ -144,7 +144,7 @@ function resumed(family: string, levels: readonly Level[], { level, model }: Res
 
 /** An answer that may be escalated does not wait for a level that is down. */
 function impatient({ signal, deadline, trace }: Context<RouterProtocol>): StreamControl {
-  return { signal, deadline, trace, patienceMs: 0 };
+  return { signal, deadline, trace, patient: false };
 }
 
 /** A whole answer as one piece; `null` when the level is down, so that the next one answers. */

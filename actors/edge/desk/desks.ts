@@ -29,6 +29,10 @@ export class Desks {
     return this.#any((desk) => desk.ask("drain", node, { deadlineMs }));
   }
 
+  removeFamily(name: string): Promise<void> {
+    return this.#any((desk) => desk.ask("removeFamily", name, { deadlineMs }));
+  }
+
   /** Asks one desk after the other until one answers; a refusal is an answer. */
   async #any<T>(ask: (desk: ActorRef<DeskProtocol>) => Promise<T>): Promise<T> {
     let failure: unknown = unavailable("Cannot reach a node that knows the cluster");

@@ -36,4 +36,9 @@ export function addDesk(app: Hono<any>, { catalog, desks, version }: DeskRoutesO
     await desks.drain(node);
     return Response.json({ node, draining: true }, { status: 202 });
   });
+  app.delete("/admin/families/:name", async ({ req }) => {
+    const family = req.param("name");
+    await desks.removeFamily(family);
+    return Response.json({ family, removed: true }, { status: 202 });
+  });
 }

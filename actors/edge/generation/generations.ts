@@ -82,7 +82,8 @@ export function createGenerations(options: GenerationsOptions): Generate {
         throw new ActorError("Terminated", "The router ended the stream without an answer");
       } catch (error) {
         if (!mayGoOn(error, control)) throw error;
-        const { message: why } = error as ActorError;
+        const { message: why } = error;
+        if (isVerdict(error) && !progress.begun) throw error;
         const found = await search.after(router, progress.begun, control);
         if (found === undefined) throw error;
         options.failedOver({ family, id: asked.id, router: router.address, why });
@@ -178,7 +179,12 @@ async function* answerOf(
   }
 }
 
-function mayGoOn(error: unknown, { signal }: GenerationControl): boolean {
+/** What all routers of a family would say: that there is no replica, and when to come again. */
+function isVerdict({ code, retryAfterMs }: ActorError): boolean {
+  return code === "NoRoute" && retryAfterMs !== undefined;
+}
+
+function mayGoOn(error: unknown, { signal }: GenerationControl): error is ActorError {
   return error instanceof ActorError && elsewhere.has(error.code) && !signal.aborted;
 }
 

@@ -63,7 +63,7 @@ const status: ClusterStatus = {
   ],
 };
 
-/** An edge that finds a desk; `drained` holds the nodes that the desk was asked to drain; `problems` is what all nodes tell of. */
+/** An edge that finds a desk; `drained` holds the nodes that the desk was asked to drain, and families that it was asked to remove; `problems` is what all nodes tell of. */
 export async function withDesk(
   body: (harness: Harness, drained: string[]) => Promise<void>,
   options: HarnessOptions = {},
@@ -85,6 +85,12 @@ export async function withDesk(
             reject("Cannot find the node: x", { details: { status: 404, code: "node_not_found" } });
           }
           drained.push(node);
+        },
+        removeFamily: (_, name) => {
+          if (name !== "zoo") {
+            reject("Cannot find it", { details: { status: 404, code: "family_not_found" } });
+          }
+          drained.push(`family ${name}`);
         },
       },
     }),

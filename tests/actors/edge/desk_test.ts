@@ -59,7 +59,7 @@ Deno.test("the cluster is unavailable while no desk is found, and the API is not
     equal((await get("/v1/models")).status, 200);
   }));
 
-Deno.test("POST /admin/nodes/NAME/drain needs an admin's key and a node that is there", async () => {
+Deno.test("what is asked of a cluster needs an admin's key, and a node or a family that is there", async () => {
   const entry = async (name: string, admin: boolean) => {
     const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
     return { name, sha256: new Uint8Array(hash).toHex(), limits: {}, admin };
@@ -84,6 +84,18 @@ Deno.test("POST /admin/nodes/NAME/drain needs an admin's key and a node that is 
     deepEqual([missing.status, (await missing.json()).error.code], [404, "node_not_found"]);
     deepEqual(drained, ["worker:w"]);
     equal((await get("/v1/cluster")).status, 401);
+  }, { keys });
+  await withDesk(async ({ get }, drained) => {
+    const remove = (family: string, key: string) =>
+      get(`/admin/families/${family}`, {
+        method: "DELETE",
+        headers: { authorization: `Bearer ${key}` },
+      });
+    equal((await remove("zoo", "ann")).status, 403);
+    const removed = await remove("zoo", "ops");
+    deepEqual([removed.status, await removed.json()], [202, { family: "zoo", removed: true }]);
+    equal((await remove("ape", "ops")).status, 404);
+    deepEqual(drained, ["family zoo"]);
   }, { keys });
   await withDesk(async ({ get }, drained) => {
     equal((await get("/admin/nodes/worker%3Aw/drain", { method: "POST" })).status, 202);

@@ -22,6 +22,8 @@ class Cluster {
     clock: systemClock(),
     rng: seededRng(1),
   });
+  /** Lines of the nodes' logs. */
+  readonly log: string[] = [];
   readonly #store = createMemoryStore();
   readonly #nodes: TandemNode[] = [];
 
@@ -29,7 +31,7 @@ class Cluster {
     const families = levels.length > 0 ? [{ name: "family", levels }] : [];
     const config = parseConfig({ devices: [{ name: "cpu", threads: 1 }], families });
     const joined = await startNode(config, {
-      log: createLogger({ level: "silent" }),
+      log: createLogger({ level: "debug", write: (line) => void this.log.push(line) }),
       node,
       transport: this.network.connect(node),
       store: this.#store,
@@ -109,16 +111,50 @@ sharedTest("a draining node moves its work away first", "models/stories260K", as
   const a = await cluster.join("a", [{ name: "one", model: dir, replicas: 1, nodes: ["b", "c"] }]);
   const [b] = [await cluster.join("b"), await cluster.join("c")];
   await until(() => replicas(a).length === 1);
-  const from = replicas(a)[0]!;
+  assert.equal(replicas(a)[0], "b");
   const { prompt, ids } = publishedIds(dir);
-  const draining = from === "b" ? b : undefined;
-  const drain = (count: number) => {
-    if (count === 40) void draining!.drain(20_000);
+  const draining = b!.drain(20_000);
+  const read = async () => {
+    while (replicas(a).join() !== "c") {
+      assert.deepEqual(await greedyIds(routerOf(a), prompt, 200), ids);
+    }
   };
-  assert.equal(from, "b");
-  assert.deepEqual(await greedyIds(routerOf(a), prompt, 200, drain), ids);
-  await until(() => replicas(a).join() === "c");
+  await Promise.all(Array.from({ length: 8 }, read));
+  await draining;
+  const losses = cluster.log.filter((line) => line.includes("Lost a replica"));
+  assert.ok(losses.length > 0 && losses.every((line) => line.includes("code=Moved")), `${losses}`);
 });
+
+sharedTest(
+  "a request waits for as long as its replica is brought up",
+  "models/stories260K",
+  async (dir) => {
+    await using cluster = new Cluster();
+    const a = await cluster.join("a", [{ name: "one", model: dir, replicas: 1, nodes: ["b"] }]);
+    const { prompt, ids } = publishedIds(dir);
+    const hopeless = greedyIds(routerOf(a), prompt, 60);
+    await assert.rejects(hopeless, { code: "NoRoute", retryAfterMs: 5000 });
+    const [, read] = await Promise.all([cluster.join("b"), greedyIds(routerOf(a), prompt, 60)]);
+    assert.deepEqual(read, ids.slice(0, 60));
+  },
+);
+
+sharedTest(
+  "a family that is removed ends everywhere, until it is brought anew",
+  "models/stories260K",
+  async (dir) => {
+    await using cluster = new Cluster();
+    const levels = [{ name: "one", model: dir }];
+    const [a, b] = [await cluster.join("a", levels), await cluster.join("b")];
+    await until(() => replicas(a).join() === "a,b" && b.routers.size === 1);
+    const [desk] = b.findDesks();
+    await desk!.ask("removeFamily", "family");
+    await until(() => replicas(a).length === 0 && a.directory.families.length === 0);
+    await assert.rejects(desk!.ask("removeFamily", "family"), /Cannot find the family: family/);
+    const c = await cluster.join("c", levels);
+    await until(() => replicas(c).join() === "a,b,c");
+  },
+);
 
 sharedTest(
   "a node that speaks another protocol is refused, and says so",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ReplicaProtocol, ReplicaRequest } from "../../../actors/replica_protocol.ts";
-import { Level, type LevelModel } from "../../../actors/router/mod.ts";
+import { Level, type LevelModel, type Outlook } from "../../../actors/router/mod.ts";
 import {
   ActorError,
   type Context,
@@ -54,7 +54,9 @@ const Fake = defineActor<ReplicaProtocol, FakeReplica, FakeReplica>({
 function open() {
   const clock = new FakeClock();
   const system = createSystem({ node: "a", clock, log: createLogger({ level: "silent" }) });
-  const level = new Level(model, { system, threshold: null, used: true });
+  const planner = { outlook: "unknown" as Outlook };
+  const outlook = () => planner.outlook;
+  const level = new Level(model, { system, threshold: null, used: true, outlook });
   const offered = new Map<string, boolean>();
   const offer = () =>
     level.update([...offered].map(([address, draining]) => ({ address, draining })));
@@ -73,7 +75,7 @@ function open() {
     await clock.advance(60_000);
     await closing;
   };
-  return { clock, system, level, add, remove, [Symbol.asyncDispose]: close };
+  return { clock, system, level, planner, add, remove, [Symbol.asyncDispose]: close };
 }
 
 const request: ReplicaRequest = {
@@ -101,7 +103,7 @@ const whole = [3, 4, 5, 6, 7, 8, 9];
 async function generate(
   level: Level,
   { clock }: { clock: FakeClock; system: System },
-  control: { patienceMs?: number } = {},
+  control: { patient?: boolean; deadline?: number } = {},
 ): Promise<number[]> {
   const ids: number[] = [];
   const signal = new AbortController().signal;
@@ -140,14 +142,35 @@ Deno.test("Level.generate() waits for a replica to come, and comes back to one t
   assert.equal(flaky.requests.length, 4);
 });
 
-Deno.test("Level.generate() gives up after its patience, or at once without any", async () => {
+Deno.test("Level.generate() waits for a replica that is on its way until the deadline", async () => {
   await using test = open();
+  test.planner.outlook = "coming";
+  test.clock.setTimer(90_000, () => test.add("giant"));
+  assert.deepEqual(await generate(test.level, test), whole);
+  test.remove("giant");
   const began = test.clock.now();
-  await assert.rejects(generate(test.level, test), { code: "NoRoute" });
-  assert.equal(test.clock.now() - began >= 30_000, true);
-  const second = test.clock.now();
-  await assert.rejects(generate(test.level, test, { patienceMs: 0 }), { code: "NoRoute" });
-  assert.equal(test.clock.now() - second <= 200, true);
+  const deadline = began + 60_000;
+  await assert.rejects(generate(test.level, test, { deadline }), { code: "NoRoute" });
+  assert.ok(test.clock.now() >= deadline);
+});
+
+Deno.test("Level.generate() gives up early where none comes, later where that is not known", async () => {
+  await using test = open();
+  const refusal = { code: "NoRoute", retryAfterMs: 5000 };
+  const gaveUpAfter = async (control = {}) => {
+    const began = test.clock.now();
+    await assert.rejects(generate(test.level, test, control), refusal);
+    return test.clock.now() - began;
+  };
+  const within = (ms: number, least: number) =>
+    assert.ok(ms >= least && ms <= least + 1000, `${ms}`);
+  within(await gaveUpAfter(), 30_000);
+  test.planner.outlook = "none";
+  within(await gaveUpAfter(), 5000);
+  within(await gaveUpAfter({ patient: false }), 0);
+  test.planner.outlook = "coming";
+  test.clock.setTimer(40_000, () => test.planner.outlook = "none");
+  within(await gaveUpAfter(), 44_500);
 });
 
 Deno.test("Level.generate() gives up a request that no replica survives", async () => {
