@@ -76,6 +76,7 @@ export function startProxy(target: number): Proxy {
         near.close();
         continue;
       }
+      for (const connection of [near, far]) connection.setNoDelay(true);
       open.add(near).add(far);
       passing.push(pass(near, far), pass(far, near));
     }
