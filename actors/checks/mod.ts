@@ -12,6 +12,7 @@ export {
   checkShardAnswer,
   checkShardRequest,
   checkStepResult,
+  checkVocabulary,
 } from "./replica.ts";
 export { checkHostOrder, checkUnhostOrder, parseNodeFacts } from "./node.ts";
 export { checkClusterStatus, checkName } from "./desk.ts";

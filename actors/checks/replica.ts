@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { MOST_ROUNDS, type StepResult } from "../../kernels/mod.ts";
+import { MOST_ROUNDS, type Step, type StepResult } from "../../kernels/mod.ts";
+import { reject } from "../../runtime/mod.ts";
 import type {
   HiddenStates,
   PartitionStep,
@@ -22,6 +23,9 @@ import {
   tokenId,
 } from "./check.ts";
 
+/** Alternatives to a token. */
+const mostAlternatives = 20;
+
 const replicaRequest = z.object({
   id: shortText,
   ids: int32s,
@@ -29,7 +33,7 @@ const replicaRequest = z.object({
   maxTokens: z.int().positive(),
   eosIds: z.array(tokenId).max(1024),
   sampling,
-  alternatives: z.int().min(0).max(20),
+  alternatives: z.int().min(0).max(mostAlternatives),
 }).refine(({ ids, promptLength }) => promptLength <= ids.length, {
   error: "must hold the whole prompt",
 });
@@ -39,7 +43,7 @@ const sampledToken = z.object({
   logprob,
   margin: logprob,
   entropy: logprob,
-  top: z.array(z.object({ id: tokenId, logprob })).max(20).exactOptional(),
+  top: z.array(z.object({ id: tokenId, logprob })).max(mostAlternatives).exactOptional(),
   finish: z.enum(["stop", "length"]).exactOptional(),
   queue: count.exactOptional(),
 });
@@ -72,10 +76,33 @@ const step = z.object({
     indices.subarray(0, samples).every((index) => index >= 0 && index < tokens),
   { error: "must draw samples from its own tokens" },
 ).refine(
-  ({ positions, sequences, pages }) =>
-    [positions, sequences, pages].every((list) => list.every((value) => value >= 0)),
-  { error: "must hold no negative position, sequence or page" },
+  ({ ids, positions, sequences, pages, history }) =>
+    [ids, positions, sequences, pages, history].every((list) => list.every((value) => value >= 0)),
+  { error: "must hold no negative id, position, sequence, page or count" },
+).refine(({ history }) => history.length % 2 === 0, {
+  error: "must hold a count for each id of the history",
+}).refine(
+  ({ samples, integers, history }) =>
+    everyRow(integers, samples, (row) => {
+      const [first, pairs] = [integers[row + 3]!, integers[row + 4]!];
+      return first >= 0 && pairs >= 0 && first + pairs <= history.length / 2;
+    }),
+  { error: "must draw each sample with a part of its own history" },
+).refine(
+  ({ samples, integers }) =>
+    everyRow(integers, samples, (row) => {
+      const [topK, alternatives] = [integers[row + 5]!, integers[row + 6]!];
+      return topK >= 0 && alternatives >= 0 && alternatives <= mostAlternatives;
+    }),
+  { error: `must want from 0 to ${mostAlternatives} alternatives of each sample` },
 );
+
+/** Tests the sampler's integers sample by sample, by the place where those of each begin. */
+function everyRow(integers: Int32Array, samples: number, test: (row: number) => boolean): boolean {
+  const end = Math.min(8 * samples, integers.length - 7);
+  for (let row = 0; row < end; row += 8) if (!test(row)) return false;
+  return true;
+}
 
 const stepResult = z.object({
   sampled: int32s,
@@ -104,6 +131,22 @@ export const checkSampledToken: Check<SampledToken> = checkAnswerBy(sampledToken
 
 /** Checks a step that a partition is asked to compute. */
 export const checkPartitionStep: Check<PartitionStep> = checkBy(partitionStep);
+
+/**
+ * Checks what only a partition of the model knows, that a step names tokens of its vocabulary only: kernels look them
+ * up without a check. Places in the cache are checked where they are written.
+ */
+export function checkVocabulary(step: Step, vocab: number): Step {
+  const { tokens, ids, history } = step;
+  for (let t = 0; t < tokens; t++) refuseStranger(ids[t] ?? 0, vocab);
+  for (let pair = 0; pair < history.length; pair += 2) refuseStranger(history[pair]!, vocab);
+  return step;
+}
+
+function refuseStranger(id: number, vocab: number): void {
+  if (id < vocab) return;
+  reject(`Cannot take a token outside a vocabulary of ${vocab}: ${id}`);
+}
 
 /** Checks what comes from the partition before. */
 export const checkHiddenStates: Check<HiddenStates> = checkBy(hiddenStates);

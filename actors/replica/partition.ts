@@ -12,7 +12,7 @@ import {
   type Context,
   defineActor,
 } from "../../runtime/mod.ts";
-import { checkHiddenStates, checkPartitionStep } from "../checks/mod.ts";
+import { checkHiddenStates, checkPartitionStep, checkVocabulary } from "../checks/mod.ts";
 import { askShards, type ExpertHolder } from "../experts/mod.ts";
 import { loadModel } from "../load_model.ts";
 import { refusing } from "../refusing.ts";
@@ -79,7 +79,11 @@ export function definePartition(device: Device): AnyActorDefinition {
     });
     return {
       first: value.first,
-      step: (step, request) => value.step(step, asks ? request.signal : undefined),
+      step: async (step, request) =>
+        await value.step(
+          checkVocabulary(step, value.spec.vocab),
+          asks ? request.signal : undefined,
+        ),
       close: () => backend.close(),
     };
   });

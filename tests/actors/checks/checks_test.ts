@@ -116,6 +116,13 @@ const cases: readonly (readonly [string, (message: unknown) => void, object, Cha
     partitionStep({ ids: new Float32Array(4) }),
     partitionStep({ indices: Int32Array.of(1, 0) }),
     partitionStep({ pages: Int32Array.of(-1, 0, 0, 0) }),
+    partitionStep({ ids: Int32Array.of(-1, 0, 0, 0) }),
+    partitionStep({ history: new Int32Array(3) }),
+    partitionStep({ integers: Int32Array.of(0, 0, 0, 8, 1, 0, 0, 0) }),
+    partitionStep({ integers: Int32Array.of(0, 0, 0, -1, 1, 0, 0, 0) }),
+    partitionStep({ integers: Int32Array.of(0, 0, 0, 0, 0, -1, 0, 0) }),
+    partitionStep({ integers: Int32Array.of(0, 0, 0, 0, 0, 0, 21, 0) }),
+    partitionStep({ rounds: 0.5 }),
   ]],
   ["checkHiddenStates", checkHiddenStates, { id: "a-1", hidden: new Float16Array(4) }, [
     { hidden: new Int32Array(4) },

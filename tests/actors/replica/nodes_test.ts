@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { type DeviceWorker, startDevice } from "../../../actors/node/device_thread.ts";
 import { defineExpertShard } from "../../../actors/experts/mod.ts";
 import { definePartition, Replica, stepCapacity } from "../../../actors/replica/mod.ts";
@@ -9,6 +10,7 @@ import {
   openModel,
   parseModelSpec,
   type Range,
+  type Step,
 } from "../../../kernels/mod.ts";
 import {
   createLogger,
@@ -246,5 +248,50 @@ sharedTest(
         });
       };
       assert.deepEqual(await greedyFrom([replica], prompt, 60, attempts), ids.slice(0, 60));
+    }),
+);
+
+sharedTest(
+  "a partition refuses or survives any step that another node makes up",
+  dense,
+  (dir) =>
+    withNodes(1, async (system, [place]) => {
+      const replica = await spread(system, "r", {
+        model: dir,
+        partitions: [[place!, layers(0, 5)]],
+      });
+      const { prompt, ids } = publishedIds(dir);
+      const partition = system.ref<PartitionProtocol>(replica.partitions[0]!);
+      const sound = {
+        ...createStep({ tokens: 2, samples: 1, sequences: 1, sequencePages: 2, history: 1 }),
+        ...{ tokens: 2, samples: 1, positions: Int32Array.of(0, 1), indices: Int32Array.of(1) },
+      };
+      const value = fc.oneof(
+        fc.integer({ min: -2, max: 40 }),
+        fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+      );
+      const field = fc.constantFrom(...Object.keys(sound), "rounds") as fc.Arbitrary<keyof Step>;
+      const changes = fc.array(fc.tuple(field, fc.nat(15), value), { minLength: 1, maxLength: 3 });
+      let answered = 0;
+      await fc.assert(
+        fc.asyncProperty(changes, async (changes) => {
+          const step: Record<string, unknown> = structuredClone(sound);
+          for (const [name, at, value] of changes) {
+            const old = step[name];
+            if (ArrayBuffer.isView(old)) {
+              (old as Int32Array)[at % (old as Int32Array).length] = value;
+            } else step[name] = value;
+          }
+          try {
+            await partition.ask("step", { id: "x", step: step as unknown as Step });
+            answered++;
+          } catch (error) {
+            assert.match((error as Error).message, /^Cannot /);
+          }
+        }),
+        { numRuns: 500 },
+      );
+      assert(answered > 20, "some were sound");
+      assert.deepEqual(await greedyFrom([replica], prompt, 60), ids.slice(0, 60));
     }),
 );
