@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import OpenAI from "openai";
 import { connectNats } from "../../../runtime/mod.ts";
 import { readImports } from "../../checks/imports.ts";
-import { startEdgeProcess } from "../../support/edge.ts";
+import { type EdgeProcess, startEdgeProcess } from "../../support/edge.ts";
 import { startNats } from "../../support/nats.ts";
 import { until } from "../../runtime/support/assert.ts";
 import { type RouterNode, startRouterNode, whole, words } from "./routers.ts";
@@ -117,6 +117,25 @@ Deno.test("deno serve actors/edge/main.ts serves a cluster by the rules of Deno 
     equal((await stopped).code, 0);
     equal(await left, true);
   });
+});
+
+Deno.test("deno serve actors/edge/main.ts reaches a cluster by wss://, if it trusts the server", async () => {
+  const tls = `${root}tests/support/tls`;
+  await using nats = await startNats({
+    config: `websocket {
+      listen: "127.0.0.1:-1"
+      tls { cert_file: "${tls}/server.pem", key_file: "${tls}/server.key" }
+    }`,
+  });
+  await using _router = await join(nats.url, "one");
+  const TANDEM_NATS_URL = `wss://localhost:${nats.webSocketPort}`;
+  const ask = async ({ url }: EdgeProcess) =>
+    await textOf(new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 }));
+  await using edge = await startEdgeProcess({ TANDEM_NATS_URL, DENO_CERT: `${tls}/ca.pem` });
+  equal(await ask(edge), whole);
+  await using wary = await startEdgeProcess({ TANDEM_NATS_URL });
+  await rejects(ask(wary), (error: InstanceType<typeof OpenAI.APIError>) => error.status === 503);
+  match((await wary.stop()).stderr, /UnknownIssuer.*Cannot join the cluster/);
 });
 
 Deno.test("deno serve actors/edge/main.ts without its variables ends with one line", async () => {
