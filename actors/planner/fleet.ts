@@ -9,8 +9,8 @@ const PATIENCE_MS = 4000;
 /** What a planner has brought up itself. */
 interface Placed {
   readonly placement: ReplicaPlacement;
-  /** The revisions from which on nodes announce its parts. */
-  readonly revisions: ReadonlyMap<string, number>;
+  /** The revisions from which on nodes announce its parts, in the lives in which they were brought up. */
+  readonly revisions: Map<string, number>;
 }
 
 /**
@@ -48,6 +48,8 @@ export class Fleet {
       case "left":
         this.#gone.add(event.node);
         this.#digests.delete(event.node);
+        // If it is there again at once, it counts its revisions anew.
+        for (const { revisions } of this.#placed.values()) revisions.delete(event.node);
         return true;
       case "changed":
         return this.#isNews(event.member);
@@ -80,7 +82,7 @@ export class Fleet {
 
   /** A replica runs, and the nodes announce so from these revisions on. */
   placed(placement: ReplicaPlacement, revisions: ReadonlyMap<string, number>): void {
-    this.#placed.set(placement.id, { placement, revisions });
+    this.#placed.set(placement.id, { placement, revisions: new Map(revisions) });
   }
 
   /** A replica is being stopped. */

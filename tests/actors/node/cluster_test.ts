@@ -199,3 +199,20 @@ sharedTest(
     await until(() => b.status().nodes.every(({ problems }) => problems === undefined));
   },
 );
+
+sharedTest(
+  "a node that is back before anybody missed it gets its work anew",
+  "models/stories260K",
+  async (dir) => {
+    await using cluster = new Cluster();
+    const a = await cluster.join("a", [{ name: "one", model: dir, replicas: 1, nodes: ["b"] }]);
+    await cluster.join("b");
+    await until(() => replicas(a).join() === "b");
+    const [before] = a.status().nodes.flatMap(({ parts }) => parts);
+    const again = await cluster.join("b");
+    await until(() => again.status().nodes[0]!.parts.length > 0);
+    assert.notDeepEqual(again.status().nodes[0]!.parts[0], before);
+    const { prompt, ids } = publishedIds(dir);
+    assert.deepEqual(await greedyIds(routerOf(a), prompt, 60), ids.slice(0, 60));
+  },
+);
