@@ -36,6 +36,7 @@ async function run(options: BenchOptions): Promise<BenchReport> {
       ...Object.fromEntries(models),
       real_model_agreement: realAgreement,
       read_bandwidth_gbs: rounded(machine.readBandwidth),
+      rival_system: Object.values(reports)[0]?.rivalSystem ?? null,
       threads: chosen.threads,
       cpu: cpuModel(),
       rounds: chosen.rounds,

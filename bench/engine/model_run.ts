@@ -47,6 +47,7 @@ export async function measureModel(
       comparisons: compare(samples, engines, native),
       agreement,
       memory: await memoryOf(engines, gguf, model),
+      rivalSystem: engines.rival?.system ?? null,
       gigabytesPerToken: bytesPerToken(model) / 1e9,
     };
   } finally {

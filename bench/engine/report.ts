@@ -39,6 +39,8 @@ export interface ModelReport {
   readonly comparisons: Readonly<Record<string, Comparison>>;
   readonly agreement: Agreement | null;
   readonly memory: MemoryReport;
+  /** What the rival says of the instructions that it uses. */
+  readonly rivalSystem: string | null;
   /** 10^9 bytes of weights that a token at batch 1 reads. */
   readonly gigabytesPerToken: number;
 }

@@ -22,12 +22,15 @@ const script = new URL("../rivals/llama_cpp.mjs", import.meta.url).pathname;
  */
 export class LlamaCpp implements EngineSubject {
   readonly name: string = "llama.cpp";
+  /** What it says of the instructions that it uses. */
+  readonly system: string;
   readonly #child: JsonLineChild;
   readonly #vocab: number;
   #runs = 0;
 
-  protected constructor(child: JsonLineChild, vocab: number) {
+  protected constructor({ child, system }: Started, vocab: number) {
     this.#child = child;
+    this.system = system;
     this.#vocab = vocab;
   }
 
@@ -84,15 +87,20 @@ export class NaturalLlamaCpp extends LlamaCpp {
   }
 }
 
+/** A process that has loaded its model. */
+interface Started {
+  readonly child: JsonLineChild;
+  readonly system: string;
+}
+
 async function start(
   path: string,
   threads: number,
   env: Readonly<Record<string, string>>,
-): Promise<JsonLineChild> {
+): Promise<Started> {
   const child = new JsonLineChild("node", [script], env);
   try {
-    await child.call("load", { path, threads });
-    return child;
+    return { child, ...await child.call<{ system: string }>("load", { path, threads }) };
   } catch (error) {
     await child.close();
     throw error;

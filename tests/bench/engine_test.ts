@@ -38,6 +38,7 @@ function subject(name: string, rates: readonly number[] = [], runs: string[] = [
 function report(fields: Partial<ModelReport>): ModelReport {
   return {
     ...{ model: "dense", dtype: "F16", comparisons: {}, agreement: null, gigabytesPerToken: 0.5 },
+    rivalSystem: null,
     memory: { tandem: 700, rival: null, weights: 500, kv: 100, bound: 890 },
     ...fields,
   };
