@@ -73,6 +73,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const device = await requestDevice(adapter, options.subgroups ?? true);
   const faults = new Faults(device);
   return new OpenGpu({
+    provided: gpu,
     device,
     faults,
     budget: new Budget(options.maxBytes ?? Number.MAX_SAFE_INTEGER),
@@ -92,6 +93,8 @@ export function opened(gpu: Gpu): OpenGpu {
 /** What the backends on one GPU share. */
 export class OpenGpu implements Gpu {
   readonly info: GpuInfo;
+  /** Held because Dawn ends, and the process with it, once nobody does. */
+  readonly provided: GPU;
   readonly device: GPUDevice;
   readonly subgroups: boolean;
   readonly f16: boolean;
@@ -104,13 +107,14 @@ export class OpenGpu implements Gpu {
   readonly budget: Budget;
 
   constructor(
-    { info, device, mapper, pipelines, faults, budget, shardBytes = Infinity }:
-      & Pick<OpenGpu, "info" | "device" | "mapper" | "pipelines" | "faults" | "budget">
+    { info, provided, device, mapper, pipelines, faults, budget, shardBytes = Infinity }:
+      & Pick<OpenGpu, "info" | "provided" | "device" | "mapper" | "pipelines" | "faults" | "budget">
       & { readonly shardBytes?: number },
   ) {
     const { features, limits } = device;
     const bindingBytes = Math.floor(limits.maxStorageBufferBindingSize / 16) * 16;
     this.info = info;
+    this.provided = provided;
     this.device = device;
     this.subgroups = features.has("subgroups");
     this.f16 = features.has("shader-f16");

@@ -1,9 +1,10 @@
 /** Tests that need a WebGPU adapter; one in software will do. */
 import { opened } from "../../kernels/webgpu/gpu.ts";
-import { createWebGpuBackend, openGpu } from "../../kernels/webgpu/mod.ts";
+import { createWebGpuBackend, findGpu, openGpu } from "../../kernels/webgpu/mod.ts";
 import type {
   Gpu,
   GpuOptions,
+  GpuProvider,
   WebGpuBackend,
   WebGpuBackendOptions,
 } from "../../kernels/webgpu/mod.ts";
@@ -11,10 +12,11 @@ import type {
 /** How to open a GPU, and its backend. */
 type OpenOptions = GpuOptions & Omit<WebGpuBackendOptions, "gpu">;
 
-const adapter = await navigator.gpu?.requestAdapter();
+const provider = (Deno.env.get("TANDEM_TEST_PROVIDER") ?? "deno") as GpuProvider;
+const adapter = await findGpu(provider).catch(() => undefined);
 const wanted = Deno.env.get("TANDEM_TEST_ADAPTER") ?? "";
-if (adapter && !adapter.info.description.includes(wanted)) {
-  throw new Error(`Cannot test on ${wanted}, adapter: ${adapter.info.description}`);
+if (adapter && !new RegExp(wanted, "i").test(adapter.description)) {
+  throw new Error(`Cannot test on ${wanted}, adapter: ${adapter.description}`);
 }
 
 /**
@@ -53,7 +55,7 @@ export type OpenBackend = AsyncDisposable & {
 
 /** A backend with a GPU of its own. */
 export async function openBackend(options: OpenOptions = {}): Promise<OpenBackend> {
-  const gpu = await openGpu(options);
+  const gpu = await openGpu({ provider, ...options });
   const backend = createWebGpuBackend({ ...options, gpu });
   return {
     gpu,
@@ -71,7 +73,7 @@ export class SharedGpu {
 
   /** A backend of its own on it. */
   async backend(options: Omit<WebGpuBackendOptions, "gpu"> = {}): Promise<OpenBackend> {
-    const gpu = await (this.#gpu ??= openGpu());
+    const gpu = await (this.#gpu ??= openGpu({ provider }));
     const backend = createWebGpuBackend({ ...options, gpu });
     return {
       gpu,

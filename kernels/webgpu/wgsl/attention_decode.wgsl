@@ -203,11 +203,20 @@ fn load_round(walk: Walk, start: u32, thread: u32) -> Round {
   return round;
 }
 
-// Every team's state after its keys of a segment, of which `first` is the first round.
-fn attend(before: State, queries: Queries, walk: Walk, first: Round, thread: u32) -> State {
+// Every team's state after its keys of a segment, of which `first` is the first round. Its bounds are apart from the
+// walk, which differs from thread to thread.
+fn attend(
+  before: State,
+  queries: Queries,
+  walk: Walk,
+  segment: u32,
+  end: u32,
+  first: Round,
+  thread: u32,
+) -> State {
   var state = before;
   var round = first;
-  for (var start = walk.segment; start < walk.end; start += ROUND_KEYS) {
+  for (var start = segment; start < end; start += ROUND_KEYS) {
     var values_here: array<FourStored, FOURS>;
 #for FOUR 0 FOURS
     values_here[FOUR] = four_values(round.cells[FOUR]);
@@ -222,7 +231,7 @@ fn attend(before: State, queries: Queries, walk: Walk, first: Round, thread: u32
         score(four.z, queries),
         score(four.w, queries),
       ), thread);
-      let seen = round_keys(start, FOUR, thread) < vec4<u32>(walk.end);
+      let seen = round_keys(start, FOUR, thread) < vec4<u32>(end);
       state = after(state, scores, seen, values_here[FOUR]);
     }
 #endfor
@@ -351,7 +360,8 @@ fn main(
 #endif
   load_pages(sequence, start, thread);
   let lane = thread % LANES;
-  var walk = Walk(start, min(end, start + SEGMENT_KEYS), kv_head, lane);
+  let segment_end = min(end, start + SEGMENT_KEYS);
+  var walk = Walk(start, segment_end, kv_head, lane);
   var round = load_round(walk, start, thread);
 
   stage(row, min(head + vec4<u32>(0, 1, 2, 3), vec4<u32>(last_head)), thread);
@@ -362,13 +372,14 @@ fn main(
     state = own_token(row, kv_head, group.x % BLOCKS == 0, queries, thread);
   }
 #endif
-  state = attend(state, queries, walk, round, thread);
-  for (var segment = walk.end; segment < end; segment = walk.end) {
+  state = attend(state, queries, walk, start, segment_end, round, thread);
+  for (var segment = segment_end; segment < end; segment += SEGMENT_KEYS) {
     workgroupBarrier();
     load_pages(sequence, segment, thread);
-    walk = Walk(segment, min(end, segment + SEGMENT_KEYS), kv_head, lane);
+    let next_end = min(end, segment + SEGMENT_KEYS);
+    walk = Walk(segment, next_end, kv_head, lane);
     round = load_round(walk, segment, thread);
-    state = attend(state, queries, walk, round, thread);
+    state = attend(state, queries, walk, segment, next_end, round, thread);
   }
   let parts = (rounds + part_rounds - 1) / part_rounds;
   finish(state, Place(row, group.z, parts, head, last_head), thread);

@@ -219,12 +219,12 @@ fn draw_token(row: u32, pairs: u32, thread: u32) -> u32 {
   let is_limited = top_k > 0 || top_p < 1 || min_p > 0;
   // The mass of which top-p takes a share; 0 = that of the tokens that top-k leaves.
   var all = 0.0;
-  if (is_limited) {
+  var is_listed = false;
+  if (is_limited && has_bound(top_k, pairs)) {
     let least = least_logit(row, top_k, top_p, min_p, pairs, thread);
-    if (least > LOWEST) {
-      let mass = make_list(row, least, thread);
-      all = select(mass, 0.0, top_k > 0);
-    }
+    let mass = make_list(row, least, thread);
+    all = select(mass, 0.0, top_k > 0);
+    is_listed = workgroupUniformLoad(&shared_length) > 0;
   }
   for (var limit = 0u; limit < 2; limit++) {
     let by_mass = limit == 1;
@@ -233,7 +233,7 @@ fn draw_token(row: u32, pairs: u32, thread: u32) -> u32 {
     }
   }
   least_weight = min_p;
-  if (listed > 0) {
+  if (is_listed) {
     return draw_listed(row, thread);
   }
   if (pairs == 0 && !is_limited) {

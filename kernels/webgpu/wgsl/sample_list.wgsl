@@ -13,6 +13,12 @@ fn list_of(row: u32) -> u32 {
   return LISTS + 2 * LIST * row;
 }
 
+// Whether the limits of a row tell the least logit that they may keep. Penalties replaced `pairs` logits.
+fn has_bound(top_k: u32, pairs: u32) -> bool {
+  // As many more, for that penalties may have taken some away.
+  return top_k == 0 || top_k + pairs <= SEGMENTS;
+}
+
 // Lists the tokens from a logit on. Gives the mass of all tokens.
 fn make_list(row: u32, least: f32, thread: u32) -> f32 {
   if (thread == 0) {
@@ -39,10 +45,10 @@ fn make_list(row: u32, least: f32, thread: u32) -> f32 {
   storageBarrier();
   workgroupBarrier();
   if (thread == 0) {
-    shared_length = atomicLoad(&list_length);
+    let length = atomicLoad(&list_length);
+    shared_length = select(length, 0u, length > LIST);
   }
-  let length = workgroupUniformLoad(&shared_length);
-  listed = select(length, 0u, length > LIST);
+  listed = workgroupUniformLoad(&shared_length);
   return sum_of_all(vec4<f32>(own), thread).x;
 }
 
@@ -66,14 +72,10 @@ fn kth_bound(row: u32, k: u32, thread: u32) -> f32 {
   return workgroupUniformLoad(&kth_highest);
 }
 
-// The least logit that the limits of a row may keep; LOWEST = they do not tell. Penalties replaced `pairs` logits.
+// The least logit that the limits of a row may keep, if they have a bound.
 fn least_logit(row: u32, top_k: u32, top_p: f32, min_p: f32, pairs: u32, thread: u32) -> f32 {
   if (top_k > 0) {
-    // As many more, for that penalties may have taken some away.
-    if (top_k + pairs <= SEGMENTS) {
-      return kth_bound(row, top_k + pairs, thread);
-    }
-    return LOWEST;
+    return kth_bound(row, top_k + pairs, thread);
   }
   // Further tokens weigh less than min-p, or all together less than what top-p leaves out.
   var reach = 1e30;

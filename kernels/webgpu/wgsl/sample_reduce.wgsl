@@ -43,8 +43,7 @@ fn top_of_all(own: Top, thread: u32) -> Top {
       lanes[thread] = packed(join(unpacked(lanes[thread]), unpacked(lanes[thread + half])));
     }
   }
-  workgroupBarrier();
-  return unpacked(lanes[0]);
+  return unpacked(workgroupUniformLoad(&lanes[0]));
 }
 
 // The same in every thread.
@@ -57,8 +56,7 @@ fn sum_of_all(own: vec4<f32>, thread: u32) -> vec4<f32> {
       lanes[thread] += lanes[thread + half];
     }
   }
-  workgroupBarrier();
-  return lanes[0];
+  return workgroupUniformLoad(&lanes[0]);
 }
 
 // The sum of the threads before this one.
