@@ -54,7 +54,7 @@ export interface TuningStep {
 }
 
 /** A change of the kernels makes what was measured before worthless. */
-const VERSION = 2;
+const VERSION = 3;
 const RUNS = 3;
 
 const streamed = {
@@ -65,20 +65,33 @@ const streamed = {
 const tiled = { dtypes: ["f16", "q8_0"], shapes: [[4096, 4096]], copies: 1 } as const;
 
 const alone = { name: "decode of 1", rows: 1, ...streamed };
+const several = { name: "decode of 8", rows: 8, ...streamed };
+const blocks = ["q8_0", "q4_0", "q4_k"] as const;
 const steps: readonly TuningStep[] = [
   {
-    workload: { ...alone, dtypes: ["f16", "q8_0"] },
+    workload: { ...alone, dtypes: ["f16"] },
     candidates: [64, 32, 128].flatMap((threads) =>
       [2, 1, 4].map((rowsAlone) => ({ threads, rowsAlone }))
     ),
   },
+  { workload: { ...alone, dtypes: ["f16"] }, candidates: [1, 2].map((depth) => ({ depth })) },
   {
-    workload: { ...alone, dtypes: ["q4_0", "q4_k"] },
-    candidates: [4, 2, 1].map((narrowRowsAlone) => ({ narrowRowsAlone })),
+    workload: { ...several, dtypes: blocks },
+    candidates: [
+      { packed: 1, packedThreads: 32, packedSets: 8 },
+      { packed: 1, packedThreads: 32, packedSets: 4 },
+      { packed: 1, packedThreads: 64, packedSets: 4 },
+      { packed: 0 },
+    ],
   },
-  { workload: alone, candidates: [1, 2].map((depth) => ({ depth })) },
   {
-    workload: { name: "decode of 8", rows: 8, ...streamed },
+    workload: { ...alone, dtypes: blocks },
+    candidates: [4, 2].flatMap((packedRowsAlone) =>
+      [4, 2].map((narrowRowsAlone) => ({ packedRowsAlone, narrowRowsAlone }))
+    ),
+  },
+  {
+    workload: { ...several, dtypes: ["f16", "q8_0"] },
     candidates: [4, 2, 8].flatMap((rows) => [4, 8].map((streamedTile) => ({ rows, streamedTile }))),
   },
   {
@@ -92,10 +105,16 @@ const steps: readonly TuningStep[] = [
     ].map((tile) => named("large", tile)),
   },
   // Streamed, or not as before: the last step that streams decides.
-  ...[16, 20, 24, 32, 48].map((rows) => ({
-    workload: { name: `prefill of ${rows}`, rows, ...tiled },
-    candidates: [{ fewRows: rows }, {}],
-  })),
+  ...[16, 20, 24, 32, 48].flatMap((rows) => [
+    {
+      workload: { ...tiled, name: `prefill of ${rows}`, rows, dtypes: ["f16"] as const },
+      candidates: [{ fewRows: rows }, {}],
+    },
+    {
+      workload: { ...tiled, name: `prefill of ${rows}`, rows, dtypes: ["q8_0"] as const },
+      candidates: [{ packedFewRows: rows }, {}],
+    },
+  ]),
 ];
 const LEAST_FEW_ROWS = 8;
 
@@ -108,7 +127,7 @@ export async function tuneGpu(gpu: Gpu, { cache, report }: TuneOptions = {}): Pr
   const adapter = `${gpu.info.description}, ${gpu.info.provider}, ${VERSION}`;
   const known = await cache?.get(adapter);
   if (known) return known;
-  const start = { ...tuningOf(gpu.info), fewRows: LEAST_FEW_ROWS };
+  const start = { ...tuningOf(gpu.info), fewRows: LEAST_FEW_ROWS, packedFewRows: LEAST_FEW_ROWS };
   const tuning = await search(start, steps, async (workload, candidate) => {
     const seconds = await measure(gpu, workload, candidate);
     report?.({ workload: workload.name, tuning: candidate, seconds });

@@ -6,6 +6,8 @@ if (withAdapter("webgpu fulfils the backend contract")) {
   backendContract({
     name: "webgpu",
     threads: [1],
-    create: ({ maxBytes }) => gpu.backend(maxBytes === undefined ? {} : { maxBytes }),
+    // Products in integers are what real GPUs use.
+    create: ({ maxBytes }) =>
+      gpu.backend({ tuning: { packed: 1 }, ...(maxBytes !== undefined && { maxBytes }) }),
   });
 }

@@ -12,15 +12,20 @@ import type {
 } from "../dispatch.ts";
 import { float, type LiveRows, read, within, write } from "./operands.ts";
 import { type Product, weightRows } from "./linear_product.ts";
-import { slicesThatFit, streamShape } from "./linear_shapes.ts";
+import { isPackable, slicesThatFit, streamShape } from "./linear_shapes.ts";
 import { type MatrixTuning, matrixTuning, type Tile } from "./tuning.ts";
 import { paddedElements, rowBytes, weightDefines } from "./weights.ts";
 
 /** Dispatches of which each run uses one. */
 export function planProduct(context: PlanContext, product: Product): Dispatch[] {
-  const { fewRows, fewResults, streamedTile, tiles, tileGroups } = matrixTuning(context);
+  const { fewRows, packedFewRows, fewResults, streamedTile, tiles, tileGroups } = matrixTuning(
+    context,
+  );
   const { rows } = product;
-  const few = Math.max(fewRows, Math.floor(fewResults / weightRows(product)));
+  const few = Math.max(
+    isPackable(context, product) ? packedFewRows : fewRows,
+    Math.floor(fewResults / weightRows(product)),
+  );
   const sizes = [1, 4, 8].filter((size) => size <= streamedTile);
   return upTo(rows, [
     ...sizes.map((size, i) => ({
@@ -63,20 +68,21 @@ function upTo(
 /** A product in which every workgroup streams some rows of the weight past a tile of rows of x. */
 export function planStreamed(context: PlanContext, product: Product, tile: number): Dispatch {
   const { x, out, weight, experts } = product;
-  const { lanes, sets, rows, depth } = streamShape(context, product, tile);
+  const { lanes, sets, rows, depth, chunk } = streamShape(context, product, tile);
+  const isPacked = chunk > 0;
   const defines = {
     SUBGROUPS: context.subgroups,
     THREADS: lanes * sets,
     SETS: sets,
     ROWS: rows,
-    DEPTH: depth,
     TOKENS: tile,
+    ...(isPacked ? { CHUNK: chunk } : { DEPTH: depth }),
   };
   return {
-    ...plan(product, "gemv", defines, tile, sets * rows),
+    ...plan(product, isPacked ? "gemv_packed" : "gemv", defines, tile, sets * rows),
     normed: (norm) => {
       const isApart = x.buffer === norm.out && out.buffer !== norm.x;
-      return isApart && !experts?.combines && isNormable(weight, norm)
+      return isApart && !experts?.combines && isNormable(weight, norm, isPacked)
         ? planStreamed(context, { ...product, x: { ...x, buffer: norm.x }, norm }, tile)
         : undefined;
     },
@@ -84,11 +90,11 @@ export function planStreamed(context: PlanContext, product: Product, tile: numbe
 }
 
 /**
- * Whether a norm is of rows as wide as the weight's, in whole vectors. Kernels that decode blocks are bound by
- * instructions: in them a norm costs as much as by itself.
+ * Whether a norm is of rows as wide as the weight's, in whole vectors. Kernels that decode blocks to floats are bound
+ * by instructions: in them a norm costs as much as by itself.
  */
-function isNormable({ dtype, shape }: GpuTensor, { width }: Norm): boolean {
-  return !isQuantised(dtype) && width === shape.at(-1) && width % 4 === 0;
+function isNormable({ dtype, shape }: GpuTensor, { width }: Norm, isPacked: boolean): boolean {
+  return (isPacked || !isQuantised(dtype)) && width === shape.at(-1) && width % 4 === 0;
 }
 
 /** A product in tiles of rows of x by rows of the weight. */

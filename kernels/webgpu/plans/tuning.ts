@@ -40,6 +40,17 @@ export interface MatrixTuning {
   readonly groups: number;
   /** Units of a row that a thread reads before it uses them, where rows divide so. */
   readonly depth: number;
+  /** Whether weights that are blocks of small integers are streamed past integers: 1, or 0 = past floats. */
+  readonly packed: number;
+  /** The same as `threads`, `sets`, `rows` and `rowsAlone`, in such products. */
+  readonly packedThreads: number;
+  readonly packedSets: number;
+  readonly packedRows: number;
+  readonly packedRowsAlone: number;
+  /** The same as `fewRows`, where such products are streamed. */
+  readonly packedFewRows: number;
+  /** Bytes of activations that a workgroup of them turns into integers at once, about. */
+  readonly packedBytes: number;
   /**
    * Tiles, from small to large. The largest is used that gives `tileGroups` workgroups, of those that there are rows
    * enough for.
@@ -78,6 +89,13 @@ const defaults: Readonly<Record<string, number>> = {
   narrowRowsAlone: 4,
   groups: 256,
   depth: 1,
+  packed: 1,
+  packedThreads: 32,
+  packedSets: 8,
+  packedRows: 4,
+  packedRowsAlone: 4,
+  packedFewRows: 28,
+  packedBytes: 16384,
   tileGroups: 128,
   smallFrom: 0,
   mediumFrom: 96,
@@ -98,12 +116,14 @@ const tiny = { across: 8, down: 8, rows: 2, tokens: 2, slices: 1, strip: 4 };
 /** Adapters that compute on the CPU spend most of a short run on compiling: the shorter the kernels, the better. */
 const software: Readonly<Record<string, number>> = {
   fewRows: 16,
+  packedFewRows: 16,
   fewResults: 0,
   streamedTile: 1,
   sets: 1,
   rows: 2,
   narrowRowsAlone: 2,
   groups: 1,
+  packed: 0,
   tileGroups: 1,
   mediumFrom: 0,
   largeFrom: 0,

@@ -1,7 +1,7 @@
 /**
  * How weights lie in device memory: rows of whole 16-byte vectors, so that threads read 16 bytes at once. Blocks
- * of q8_0 and q4_0 are gathered in groups of eight, their scales in front, and their numbers dealt out to the
- * vectors such that neighbouring threads need neighbouring activations; `wgsl/weights_*.wgsl` describe each.
+ * of q8_0 and q4_0 are gathered in groups of eight, their scales in front, and the parts of q6_k set apart;
+ * `wgsl/weights_*.wgsl` describe each.
  */
 import type { DType, WeightDType } from "../../backend.ts";
 import { byteLength, elements, isWeightDType } from "../../dtype.ts";
@@ -27,6 +27,17 @@ const groups: Readonly<
   q4_k: { elements: 256, vectors: 9 },
   q6_k: { elements: 256, vectors: 14 },
 };
+
+/** Dtypes whose blocks do not lie in vectors as they are stored. */
+const regrouped: ReadonlySet<WeightDType> = new Set(["q8_0", "q4_0", "q6_k"]);
+
+/** Runs of 16 elements in a unit, for the dtypes that `wgsl/gemv_packed.wgsl` takes. */
+const packedUnits: Readonly<Partial<Record<DType, number>>> = { q8_0: 1, q4_0: 2, q4_k: 2 };
+
+/** How many runs of 16 elements a unit has where products may be in integers; else nothing. */
+export function packedUnitsOf(dtype: DType): number | undefined {
+  return packedUnits[dtype];
+}
 
 /** Bytes of device memory that `count` rows of `shape[0]` take, stored or arranged. */
 export function shardBytes(dtype: DType, shape: readonly number[], count: number): number {
@@ -119,7 +130,7 @@ function vectors(
 }
 
 function isArranged(dtype: WeightDType, k: number): boolean {
-  return groups[dtype].vectors === 1 && k % groups[dtype].elements === 0;
+  return !regrouped.has(dtype) && k % groups[dtype].elements === 0;
 }
 
 function rowVectors(dtype: WeightDType, k: number): number {

@@ -45,16 +45,17 @@ fn word(row: u32, vector: u32, at: u32) -> u32 {
   if (body == 0u) {
     return block_half(row, block) | (block_half(row, block + 1u) << 16u);
   }
-  let lane = body - 1u;
+  let half = (body - 1u) % 2u;
 #ifdef WEIGHT_Q8_0
-  return block_word(row, block + lane / 8u, lane % 8u) ^ 0x80808080u;
+  return block_word(row, vector / GROUP_VECTORS * 8u + (body - 1u) / 2u, half * 4u + at);
 #else
-  let even = block_word(row, block, lane % 4u);
-  let odd = block_word(row, block + 1u, lane % 4u);
-  if (lane < 4u) {
-    return (even & 0x0f0f0f0fu) | ((odd & 0x0f0f0f0fu) << 4u);
+  let even = vector / GROUP_VECTORS * 8u + (body - 1u) / 2u * 2u;
+  let low = block_word(row, even, at);
+  let high = block_word(row, even + 1u, at);
+  if (half == 0u) {
+    return (low & 0x0f0f0f0fu) | ((high & 0x0f0f0f0fu) << 4u);
   }
-  return ((even >> 4u) & 0x0f0f0f0fu) | (odd & 0xf0f0f0f0u);
+  return ((low >> 4u) & 0x0f0f0f0fu) | (high & 0xf0f0f0f0u);
 #endif
 }
 
@@ -65,14 +66,6 @@ fn block_half(row: u32, block: u32) -> u32 {
 fn block_word(row: u32, block: u32, at: u32) -> u32 {
   let address = (row * BLOCKS + block) * BLOCK_BYTES + 2u + 4u * at;
   return select(0u, word_at(address), block < BLOCKS);
-}
-#endif
-
-#ifdef WEIGHT_Q4_K
-fn word(row: u32, vector: u32, at: u32) -> u32 {
-  let block = (row * (K / 256) + vector / 9u) * 36u;
-  let body = vector % 9u;
-  return stored[block + select(4u + at * 8u + body - 1u, at, body == 0u)];
 }
 #endif
 

@@ -8,6 +8,12 @@
 //   decode(unit, part)         the elements of a part
 //   part_index(unit, part)     which four elements of the row they are
 //   weight4(row, index)        the same elements, alone
+// Of blocks of small integers, gemv_packed.wgsl also asks for what a unit is in integers:
+//   X_UNITS                    runs of 16 elements in it
+//   x_unit(unit, half)         which of the row they are
+//   integers(unit, half)       their signed bytes
+//   integer_scale(unit, half)  what these are multiplied by
+//   MINIMA                     integer_minimum(unit, half) is then subtracted
 
 @group(0) @binding(1) var<storage, read> weights: array<vec4u>;
 

@@ -10,6 +10,7 @@ import {
   integers,
   multiply,
   Random,
+  relativeErrors,
   rowOf,
   silu,
   weight,
@@ -125,7 +126,37 @@ gpuTest("fuseNorms() keeps a norm where one of its readers would rather not", as
     r.rmsNorm(t.normed, t.x, t.scale, eps);
   };
   assert.equal(await dispatches(backend, 2, build), 4);
-});
+}, { tuning: { packed: 0 } });
+
+gpuTest("fuseNorms() lets products in integers compute their norm", async (backend) => {
+  const wide = 512;
+  const random = new Random(7);
+  const [x, norm] = [random.floats(capacity * wide, 3), random.floats(wide)];
+  const scale = backend.tensor({ label: "scale", dtype: "f32", shape: [wide] });
+  backend.write(scale, norm);
+  const [input, normed, out] = [
+    activation(backend, [capacity, wide], x),
+    activation(backend, [capacity, wide]),
+    activation(backend, [capacity, ffn]),
+  ];
+  for (const dtype of ["q8_0", "q4_0", "q4_k"] as const) {
+    const w = weight(backend, dtype, [ffn, wide], random);
+    const build = (r: Recorder) => {
+      r.rmsNorm(normed, input, scale, eps);
+      r.linear(out, normed, w.tensor);
+      r.rmsNorm(normed, input, scale, eps);
+    };
+    for (const rows of [1, 5]) {
+      assert.equal(await dispatches(backend, rows, build), 2);
+      const expected = Array.from(
+        { length: rows },
+        (_, t) => [...multiply(normRow(rowOf(x, t, wide), norm), w.values, wide, ffn)],
+      );
+      const actual = await floats(backend, out, rows * ffn);
+      assertNear(actual, expected.flat(), `${dtype}, ${rows} rows`, relativeErrors[dtype]);
+    }
+  }
+}, { tuning: { packed: 1 } });
 
 gpuTest("fuseNorms() lets routing and experts compute their norm", async (backend) => {
   const { scale, x, normed } = operands(backend);

@@ -67,6 +67,10 @@ for (const dtype of Object.keys(relativeErrors) as WeightDType[]) {
   }, { tuning: smallTiles });
 }
 
+gpuTest("linear() of blocks agrees with float64 where they meet floats", async (backend) => {
+  for (const dtype of ["q8_0", "q4_0", "q4_k"] as const) await checkLinear(backend, dtype, 45, 768);
+}, { tuning: { ...smallTiles, packed: 0 } });
+
 gpuTest("linear() agrees with float64 in tiles of all sizes", async (backend) => {
   await checkLinear(backend, "f32", 131, 36);
   await checkLinear(backend, "q4_0", 1, 256);
