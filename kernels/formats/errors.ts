@@ -23,18 +23,3 @@ export class FormatError extends Error {
     this.code = code;
   }
 }
-
-/** A value from a file as it may stand in a message: on one line, short. */
-export function quote(value: unknown): string {
-  const text = stringify(value);
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
-}
-
-function stringify(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    // Nested too deeply, or not JSON.
-    return typeof value;
-  }
-}

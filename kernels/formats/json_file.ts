@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import { FormatError, quote } from "./errors.ts";
+import { FormatError } from "./errors.ts";
+import { quote } from "../quote.ts";
 
 /**
  * Reads and parses a JSON file of at most `maxBytes`. Throws `NotFound`, `TooLarge`, or `InvalidConfig`

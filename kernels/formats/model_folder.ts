@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { FormatError, quote } from "./errors.ts";
+import { FormatError } from "./errors.ts";
+import { quote } from "../quote.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
 import {
   isDirectory,

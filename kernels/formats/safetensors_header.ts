@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { FormatError, quote } from "./errors.ts";
+import { FormatError } from "./errors.ts";
+import { quote } from "../quote.ts";
 import { invalidValue } from "./json_file.ts";
 import { DTYPE_BITS, type StoredDType, type TensorInfo } from "./weight_source.ts";
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { FormatError, quote } from "./errors.ts";
+import { FormatError } from "./errors.ts";
+import { quote } from "../quote.ts";
 import { invalidValue, isFile, readJsonFile } from "./json_file.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { WeightSource } from "./weight_source.ts";

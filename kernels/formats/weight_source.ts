@@ -1,6 +1,7 @@
 import type { WeightDType } from "../backend.ts";
 import { isWeightDType, widen } from "../dtype.ts";
-import { FormatError, quote } from "./errors.ts";
+import { FormatError } from "./errors.ts";
+import { quote } from "../quote.ts";
 import type { GgmlDType } from "./gguf/mod.ts";
 
 /** Bits an element of every dtype that a safetensors file may hold. */

@@ -1,6 +1,7 @@
 /** The schema of a `config.json` in Hugging Face form. */
 import { z } from "zod";
-import { KernelError, quote } from "../errors.ts";
+import { KernelError } from "../errors.ts";
+import { quote } from "../quote.ts";
 
 const MAX_EXPERTS = 4096;
 

@@ -1,4 +1,5 @@
-import { KernelError, quote } from "../errors.ts";
+import { KernelError } from "../errors.ts";
+import { quote } from "../quote.ts";
 import type { Config } from "./config.ts";
 import type { RotaryScaling } from "./spec.ts";
 

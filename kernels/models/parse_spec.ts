@@ -1,5 +1,6 @@
 /** Reduces a `config.json` to a model's facts, with the meanings and defaults of Hugging Face. */
-import { KernelError, quote } from "../errors.ts";
+import { KernelError } from "../errors.ts";
+import { quote } from "../quote.ts";
 import { type Config, readConfig, required } from "./config.ts";
 import type { Architecture, MixtureSpec, ModelSpec } from "./spec.ts";
 import { parseScaling } from "./parse_rotary.ts";

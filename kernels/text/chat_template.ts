@@ -1,5 +1,6 @@
 import { Template } from "@huggingface/jinja";
-import { quote, reason, TextError } from "./errors.ts";
+import { reason, TextError } from "./errors.ts";
+import { quote } from "../quote.ts";
 import type { SpecialTokens } from "./tokenizer.ts";
 
 /** The longest template accepted, in UTF-16 code units. */

@@ -24,21 +24,6 @@ export class TextError extends Error {
   }
 }
 
-/** A value from outside as it may stand in a message: on one line, short. */
-export function quote(value: unknown): string {
-  const text = stringify(value);
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
-}
-
-function stringify(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    // Nested too deeply, or not JSON.
-    return typeof value;
-  }
-}
-
 /** The message of a caught value, on one line of at most 500 characters. */
 export function reason(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);

@@ -1,4 +1,5 @@
-import { quote, TextError } from "./errors.ts";
+import { TextError } from "./errors.ts";
+import { quote } from "../quote.ts";
 import type { DecoderStep } from "./tokenizer_schema.ts";
 
 /** How the tokens of a tokenizer become bytes of text. */

@@ -1,6 +1,7 @@
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { createDetokenizer, type TokenText } from "./detokenizer.ts";
-import { quote, reason, TextError } from "./errors.ts";
+import { reason, TextError } from "./errors.ts";
+import { quote } from "../quote.ts";
 import { createTokenDecoder, type TokenDecoder } from "./token_bytes.ts";
 import {
   parseTokenizerConfig,

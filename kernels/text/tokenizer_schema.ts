@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { quote, reason, TextError } from "./errors.ts";
+import { reason, TextError } from "./errors.ts";
+import { quote } from "../quote.ts";
 
 /** Token ids stay below this bound, so that a hostile id cannot size a table. */
 export const MAX_TOKEN_ID = 1 << 22;

@@ -1,4 +1,5 @@
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 
 /** The longest header accepted, in bytes; vocabularies of 260,000 tokens need about 15 million. */
 export const MAX_GGUF_HEADER_BYTES = 128 << 20;

@@ -1,4 +1,5 @@
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import { ByteReader, type ByteSource } from "./byte_reader.ts";
 import { type GgmlDType, ggmlType } from "./ggml_types.ts";
 import { type GgufValue, MetadataReader } from "./metadata_reader.ts";

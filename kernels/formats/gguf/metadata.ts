@@ -1,4 +1,5 @@
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import type { GgufValue } from "./metadata_reader.ts";
 
 /** Metadata read by type; keys of the model's architecture are named without it. */

@@ -1,4 +1,4 @@
-import { quote } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import type { ByteReader } from "./byte_reader.ts";
 
 const MAX_KEY_BYTES = 65_535;

@@ -1,5 +1,6 @@
 import { ggufTokenizer, type GgufTokenizerFiles } from "../../text/mod.ts";
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import type { ModelFolder } from "../model_folder.ts";
 import { configOf, namingOf } from "./config.ts";
 import { generationOf } from "./generation.ts";

@@ -1,5 +1,6 @@
 /** Hugging Face names and places of the tensors of a GGUF model. */
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import type { TensorInfo } from "../weight_source.ts";
 import type { GgufTensor } from "./header.ts";
 

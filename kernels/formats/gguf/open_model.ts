@@ -1,4 +1,5 @@
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import { isDirectory, isFile, reason } from "../json_file.ts";
 import { type ModelFolder, openModelFolder } from "../model_folder.ts";
 import { openGguf } from "./model.ts";

@@ -1,4 +1,5 @@
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import { openWeightFile, readExactly } from "../file_range.ts";
 import { isFile } from "../json_file.ts";
 import { type GgufHeader, parseGgufHeader } from "./header.ts";

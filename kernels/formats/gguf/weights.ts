@@ -1,5 +1,6 @@
 import { contentHash } from "../content_hash.ts";
-import { FormatError, quote } from "../errors.ts";
+import { FormatError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import { readExactly } from "../file_range.ts";
 import type { TensorInfo, WeightSource } from "../weight_source.ts";
 import type { TensorView } from "./names.ts";

@@ -1,4 +1,5 @@
-import { quote, TextError } from "../errors.ts";
+import { TextError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 
 /** How a byte-level tokenizer cuts text before its merges apply. */
 export interface PreTokenizer {

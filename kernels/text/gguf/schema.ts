@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { quote, reason, TextError } from "../errors.ts";
+import { reason, TextError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import { MAX_TOKEN_ID } from "../tokenizer_schema.ts";
 
 /** Kinds of tokens, by the number in `tokenizer.ggml.token_type`. */

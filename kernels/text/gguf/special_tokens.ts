@@ -1,5 +1,6 @@
 /** Tokens of a GGUF vocabulary with a part of their own. */
-import { quote, TextError } from "../errors.ts";
+import { TextError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import { type GgufVocabulary, TOKEN_TYPE } from "./schema.ts";
 
 /** Tokens that stand for themselves in a text: control, unknown and user-defined ones. */

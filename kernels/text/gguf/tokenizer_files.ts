@@ -1,5 +1,6 @@
 /** Tokenizers of GGUF files in the form of Hugging Face's tokenizer files. */
-import { quote, TextError } from "../errors.ts";
+import { TextError } from "../errors.ts";
+import { quote } from "../../quote.ts";
 import { type PreTokenizer, preTokenizerNamed } from "./pre_tokenizers.ts";
 import { type GgufVocabulary, readVocabulary, TOKEN_TYPE } from "./schema.ts";
 import { addedTokens, framesOf, postProcessor, unknownId } from "./special_tokens.ts";
