@@ -3,10 +3,11 @@ import { createReferenceBackend } from "./reference/mod.ts";
 import { createWasmBackend, createWasmThreads } from "./wasm/mod.ts";
 import {
   createWebGpuBackend,
-  type Gpu,
   type GpuInfo,
   type GpuOptions,
   openGpu,
+  tuneGpu,
+  type TuneOptions,
 } from "./webgpu/mod.ts";
 
 /** The compute devices of this build: WebAssembly threads, a GPU through WebGPU, or plain TypeScript. */
@@ -18,12 +19,24 @@ export interface Device {
   readonly kind: DeviceKind;
   /** What a GPU's adapter says of itself; absent for other kinds. */
   readonly gpu?: GpuInfo;
-  /** Resolves, with the reason, when a GPU is lost for the first time; absent for other kinds. */
+  /**
+   * Resolves, with the reason, when a GPU is lost; absent for other kinds. All that its backends are asked then fails
+   * with `DeviceLost`, and so do new ones: who wants to go on opens a device anew.
+   */
   readonly loss?: Promise<string>;
   /** Makes a backend that allocates at most `maxBytes`. */
   createBackend(maxBytes: number): Promise<Backend>;
   /** Ends its threads or gives the GPU back; close its backends first. */
   close(): void | Promise<void>;
+}
+
+/** How a GPU is opened. */
+export interface DeviceOptions extends GpuOptions {
+  /**
+   * Finds the constants of kernels that suit it, in a cache or by measuring, which takes half a minute; by default
+   * those that are built in are used.
+   */
+  readonly tune?: TuneOptions;
 }
 
 /**
@@ -33,9 +46,9 @@ export interface Device {
 export async function openDevice(
   kind: DeviceKind,
   threads: number,
-  options?: GpuOptions,
+  options: DeviceOptions = {},
 ): Promise<Device> {
-  if (kind === "gpu") return new GpuDevice(await openGpu(options), options);
+  if (kind === "gpu") return await openGpuDevice(options);
   if (kind === "reference") {
     return {
       kind,
@@ -51,38 +64,16 @@ export async function openDevice(
   };
 }
 
-/** A GPU that is opened again, for the backends that come after, when it was lost. */
-class GpuDevice implements Device {
-  readonly kind = "gpu";
-  readonly loss: Promise<string>;
-  readonly #options: GpuOptions | undefined;
-  #open: Gpu;
-  #reopening: Promise<void> | undefined;
-
-  constructor(gpu: Gpu, options?: GpuOptions) {
-    this.#open = gpu;
-    this.loss = gpu.loss;
-    this.#options = options;
-  }
-
-  get gpu(): GpuInfo {
-    return this.#open.info;
-  }
-
-  async createBackend(maxBytes: number): Promise<Backend> {
-    if (this.#open.lost) await (this.#reopening ??= this.#reopen());
-    return createWebGpuBackend({ gpu: this.#open, maxBytes });
-  }
-
-  close(): Promise<void> {
-    return this.#open.close();
-  }
-
-  async #reopen(): Promise<void> {
-    try {
-      this.#open = await openGpu(this.#options);
-    } finally {
-      this.#reopening = undefined;
-    }
-  }
+async function openGpuDevice({ tune, ...options }: DeviceOptions): Promise<Device> {
+  const gpu = await openGpu(options);
+  const tuning = tune && await tuneGpu(gpu, tune);
+  return {
+    kind: "gpu",
+    gpu: gpu.info,
+    loss: gpu.loss,
+    // deno-lint-ignore require-await -- a GPU that was lost is a rejection.
+    createBackend: async (maxBytes) =>
+      createWebGpuBackend({ gpu, maxBytes, ...(tuning && { tuning }) }),
+    close: () => gpu.close(),
+  };
 }

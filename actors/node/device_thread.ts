@@ -21,6 +21,11 @@ export function gpuBudget({ memory }: DeviceConfig): number {
   return memory ?? GPU_BYTES;
 }
 
+/** Whether GPUs are measured at their first start: unless `TANDEM_GPU_TUNE` says `no`. */
+function isTuned(): "yes" | "no" {
+  return Deno.env.get("TANDEM_GPU_TUNE") === "no" ? "no" : "yes";
+}
+
 /** Starts the Worker of a device. */
 export function startDevice(
   system: System,
@@ -32,7 +37,7 @@ export function startDevice(
   url.search = new URLSearchParams({
     kind,
     threads: String(threads),
-    ...(kind === "gpu" && { provider, memory: String(gpuBudget(config)) }),
+    ...(kind === "gpu" && { provider, memory: String(gpuBudget(config)), tune: isTuned() }),
   }).toString();
   const worker = new Worker(url, { type: "module", name });
   return {

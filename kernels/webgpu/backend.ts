@@ -46,13 +46,15 @@ export interface WebGpuBackend extends Backend {
   profile(program: Program, counts: Counts): Promise<DispatchProfile[]>;
 }
 
-/** Makes a backend with its own budget of memory. */
+/** Makes a backend with its own budget of memory. Throws `DeviceLost` on a GPU that is gone. */
 export function createWebGpuBackend(options: WebGpuBackendOptions): WebGpuBackend {
   const maxBytes = options.maxBytes ?? Number.MAX_SAFE_INTEGER;
   if (!(maxBytes > 0)) {
     throw new KernelError("InvalidArgument", `Cannot make a backend with maxBytes: ${maxBytes}`);
   }
-  return new DeviceBackend(opened(options.gpu), maxBytes, options.tuning);
+  const gpu = opened(options.gpu);
+  gpu.faults.checkLost();
+  return new DeviceBackend(gpu, maxBytes, options.tuning);
 }
 
 class DeviceBackend implements WebGpuBackend, Arena {

@@ -1,5 +1,6 @@
 /** Finds the constants of the matrix kernels that suit one adapter, by measuring. */
 import type { WeightDType } from "../backend.ts";
+import { KernelError } from "../errors.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "./backend.ts";
 import type { Gpu } from "./gpu.ts";
 import { named, tuningOf } from "./plans/mod.ts";
@@ -9,8 +10,8 @@ export type Tuning = Readonly<Record<string, number>>;
 
 /** Where constants are kept from one start to the next. */
 export interface TuningCache {
-  /** The constants of an adapter, if they are known. */
-  get(adapter: string): Promise<Tuning | undefined>;
+  /** What {@link set} was given for an adapter, if it is known; it is checked before it is used. */
+  get(adapter: string): Promise<unknown>;
   /** Keeps them. */
   set(adapter: string, tuning: Tuning): Promise<void>;
 }
@@ -29,6 +30,8 @@ export interface TuningTrial {
 export interface TuneOptions {
   /** Where constants are kept; by default they are measured each time. */
   readonly cache?: TuningCache;
+  /** Called before anything is measured. */
+  readonly begin?: (adapter: string) => void;
   /** Hears each measurement. */
   readonly report?: (trial: TuningTrial) => void;
 }
@@ -118,26 +121,58 @@ const steps: readonly TuningStep[] = [
 ];
 const LEAST_FEW_ROWS = 8;
 
+/** How much faster another candidate must be than the one before: less may be chance. */
+const LEAST_GAIN = 0.05;
+
 /**
  * The constants for an adapter: from the cache, or measured within about half a minute. Adapters that cannot time
- * their passes, or compute on the CPU, keep the constants that are built in.
+ * their passes, or compute on the CPU, keep the constants that are built in; so does what cannot be measured. Throws
+ * `DeviceLost`.
  */
-export async function tuneGpu(gpu: Gpu, { cache, report }: TuneOptions = {}): Promise<Tuning> {
+export async function tuneGpu(
+  gpu: Gpu,
+  { cache, begin, report }: TuneOptions = {},
+): Promise<Tuning> {
   if (gpu.info.software || !gpu.timestamps) return tuningOf(gpu.info);
   const adapter = `${gpu.info.description}, ${gpu.info.provider}, ${VERSION}`;
-  const known = await cache?.get(adapter);
-  if (known) return known;
   const start = { ...tuningOf(gpu.info), fewRows: LEAST_FEW_ROWS, packedFewRows: LEAST_FEW_ROWS };
+  const known = await cache?.get(adapter);
+  if (couldBeFound(known, start, steps)) return known;
+  begin?.(adapter);
+  let isMeasured = false;
   const tuning = await search(start, steps, async (workload, candidate) => {
-    const seconds = await measure(gpu, workload, candidate);
+    const seconds = await measure(gpu, workload, candidate).catch(ifPossible);
+    isMeasured ||= seconds < Infinity;
     report?.({ workload: workload.name, tuning: candidate, seconds });
     return seconds;
   });
+  if (!isMeasured) return tuningOf(gpu.info);
   await cache?.set(adapter, tuning);
   return tuning;
 }
 
-/** Takes the fastest candidate of each step, on top of those of the steps before. */
+/** A candidate that an adapter has no room for, or cannot compile, takes forever. */
+function ifPossible(error: unknown): number {
+  if (error instanceof KernelError && error.code !== "DeviceLost") return Infinity;
+  throw error;
+}
+
+/** Whether a search could end there: whoever wrote it, kernels get no constants that nobody thought of. */
+export function couldBeFound(
+  tuning: unknown,
+  start: Tuning,
+  steps: readonly TuningStep[],
+): tuning is Tuning {
+  if (typeof tuning !== "object" || tuning === null || Array.isArray(tuning)) return false;
+  const all = [start, ...steps.flatMap(({ candidates }) => candidates)];
+  const entries = Object.entries(tuning);
+  return entries.length === new Set(all.flatMap(Object.keys)).size &&
+    entries.every(([name, value]) =>
+      all.some((known) => Object.hasOwn(known, name) && known[name] === value)
+    );
+}
+
+/** Takes the fastest candidate of each step, on top of those of the steps before; of equal ones the first. */
 export async function search(
   start: Tuning,
   steps: readonly TuningStep[],
@@ -150,7 +185,7 @@ export async function search(
     for (const candidate of candidates) {
       const tuning = { ...base, ...candidate };
       const seconds = await measure(workload, tuning);
-      if (seconds < fastest) [fastest, best] = [seconds, tuning];
+      if (seconds < fastest * (1 - LEAST_GAIN)) [fastest, best] = [seconds, tuning];
     }
   }
   return best;

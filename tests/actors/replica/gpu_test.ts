@@ -9,19 +9,15 @@ import { greedyFrom, spread } from "./spread.ts";
 
 const layers = (first: number, count: number): Range => ({ first, count });
 
-/** A device whose GPU can be lost: what a driver does when it resets. */
+/** A device whose GPU can be lost, as when a driver resets, and is opened again, as a node does. */
 class LosableDevice implements Device {
   readonly kind = "gpu";
-  readonly #device: Device;
+  #device: Promise<Device> = openDevice("gpu", 1);
   #lose = () => {};
   backends = 0;
 
-  constructor(device: Device) {
-    this.#device = device;
-  }
-
   async createBackend(maxBytes: number) {
-    const backend = await this.#device.createBackend(maxBytes);
+    const backend = await (await this.#device).createBackend(maxBytes);
     const { device } = backend as unknown as { readonly device: GPUDevice };
     this.#lose = () => device.destroy();
     this.backends++;
@@ -30,15 +26,16 @@ class LosableDevice implements Device {
 
   lose(): void {
     this.#lose();
+    this.#device = openDevice("gpu", 1);
   }
 
-  close(): void | Promise<void> {
-    return this.#device.close();
+  async close(): Promise<void> {
+    await (await this.#device).close();
   }
 }
 
 async function withGpu(body: (system: System, device: LosableDevice) => Promise<void>) {
-  const device = new LosableDevice(await openDevice("gpu", 1));
+  const device = new LosableDevice();
   const log = createLogger({ level: "silent" });
   const system = createSystem({ node: "local", kinds: [definePartition(device), Replica], log });
   try {

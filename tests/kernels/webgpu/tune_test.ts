@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Gpu, tuneGpu, type Tuning } from "../../../kernels/webgpu/mod.ts";
 import { tuningOf } from "../../../kernels/webgpu/plans/tuning.ts";
 import {
+  couldBeFound,
   measure,
   search,
   type TuningStep,
@@ -39,22 +40,51 @@ gpuTest("measure() times products of every dtype", async (_, gpu) => {
   assert(seconds > 0 && seconds < 10, `seconds: ${seconds}`);
 });
 
-gpuTest("tuneGpu() measures nothing that it remembers, nor on the CPU", async (_, gpu) => {
-  const asked: string[] = [];
-  const cache = {
-    get: (adapter: string) => {
-      asked.push(adapter);
-      return Promise.resolve({ threads: 3 });
+/** Takes a GPU in software for a card, and remembers one tuning. */
+async function tuneCard(gpu: Gpu, known: unknown) {
+  const begun: string[] = [];
+  const kept: Tuning[] = [];
+  const tuning = await tuneGpu(
+    { ...gpu, timestamps: true, info: { ...gpu.info, software: false, description: "A card" } },
+    {
+      cache: {
+        get: (adapter) => Promise.resolve(adapter.includes("A card") ? known : undefined),
+        set: (_, tuning) => Promise.resolve(void kept.push(tuning)),
+      },
+      begin: (adapter) => begun.push(adapter),
     },
-    set: () => Promise.reject(new Error("Set what it got")),
-  };
-  const info = { ...gpu.info, software: false, description: "A card" };
-  assert.deepEqual(await tuneGpu({ ...gpu, info, timestamps: true } as Gpu, { cache }), {
-    threads: 3,
-  });
-  assert.equal(asked.length, 1);
-  assert(asked[0]!.includes("A card"));
+  );
+  return { tuning, begun, kept };
+}
+
+gpuTest("tuneGpu() measures nothing that it remembers, nor on the CPU", async (_, gpu) => {
+  const known = { ...tuningOf({ software: false }), threads: 128, fewRows: 48 };
+  const { tuning, begun, kept } = await tuneCard(gpu, { ...known, packedFewRows: 24 });
+  assert.deepEqual(tuning, { ...known, packedFewRows: 24 });
+  assert.deepEqual([begun, kept], [[], []]);
+  const cache = { get: () => assert.fail("Asked"), set: () => assert.fail("Kept") };
   const software = { ...gpu.info, software: true };
-  assert.deepEqual(await tuneGpu({ ...gpu, info: software } as Gpu, { cache }), tuningOf(software));
-  assert.equal(asked.length, 1);
+  assert.deepEqual(await tuneGpu({ ...gpu, info: software }, { cache }), tuningOf(software));
+});
+
+Deno.test("couldBeFound() refuses what no search ends with", () => {
+  const start = { a: 0, b: 0 };
+  const steps: TuningStep[] = [{ workload, candidates: [{ a: 1 }, { a: 2 }] }];
+  assert(couldBeFound({ a: 2, b: 0 }, start, steps));
+  assert(couldBeFound(start, start, steps));
+  const others = [{ a: 3, b: 0 }, { a: 1, b: 1 }, { a: 1 }, { a: 1, b: 0, c: 0 }, { a: "1", b: 0 }];
+  for (const other of [...others, undefined, null, [], "tuning", 1]) {
+    assert(!couldBeFound(other, start, steps), JSON.stringify(other));
+  }
+});
+
+gpuTest("tuneGpu() keeps the constants that are built in where nothing can be measured", async (
+  _,
+  gpu,
+) => {
+  // Not a GPU that was opened: no backend can be made on it.
+  const { tuning, begun, kept } = await tuneCard(gpu, { threads: 1e9 });
+  assert.equal(begun.length, 1);
+  assert.deepEqual(tuning, tuningOf({ software: false }));
+  assert.deepEqual(kept, []);
 });
