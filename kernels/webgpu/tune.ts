@@ -122,7 +122,7 @@ const steps: readonly TuningStep[] = [
 const LEAST_FEW_ROWS = 8;
 
 /** How much faster another candidate must be than the one before: less may be chance. */
-const LEAST_GAIN = 0.05;
+const LEAST_GAIN = 0.08;
 
 /**
  * The constants for an adapter: from the cache, or measured within about half a minute. Adapters that cannot time

@@ -79,7 +79,7 @@ type TileName = typeof tileNames[number] | typeof expertTileNames[number];
 
 /** Found on an NVIDIA H100 through wgpu's Vulkan; other GPUs start from them. */
 const defaults: Readonly<Record<string, number>> = {
-  fewRows: 20,
+  fewRows: 24,
   fewResults: 65536,
   streamedTile: 4,
   threads: 64,
