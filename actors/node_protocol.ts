@@ -2,7 +2,7 @@
  * The closed family of messages to and from nodes, and what nodes announce of themselves. All are plain
  * data.
  */
-import type { Range } from "../kernels/mod.ts";
+import type { KvDType, Range } from "../kernels/mod.ts";
 import { roleOf } from "../runtime/mod.ts";
 import type { LevelConfig } from "./config/mod.ts";
 import type { ReplicaLimits } from "./replica/mod.ts";
@@ -40,7 +40,7 @@ export interface ReplicaPlacement {
   /** Bounds of the replica. */
   readonly limits: ReplicaLimits;
   /** How keys and values are stored; absent = `f32`. */
-  readonly kvDtype?: "f16" | "f32";
+  readonly kvDtype?: KvDType;
   /** Where the replica's own actor is. */
   readonly host: Place;
   /** Its partitions, first layers first. */

@@ -63,6 +63,15 @@ export interface KvCache {
   readonly byteLength: number;
 }
 
+/**
+ * How keys and values may be stored: `int8` as {@link KV_BLOCK} integers of a head at a time, with the f32 scale that
+ * makes the largest of them 127.
+ */
+export type KvDType = "f32" | "f16" | "int8";
+
+/** Elements of a head that share a scale in an `int8` cache; the last block of a head may have fewer. */
+export const KV_BLOCK = 32;
+
 /** Sizes of a paged KV cache. */
 export interface KvCacheSpec {
   /** Layers that share the page tables. */
@@ -76,7 +85,7 @@ export interface KvCacheSpec {
   /** Elements a head. */
   readonly headDim: number;
   /** How keys and values are stored. */
-  readonly dtype: "f32" | "f16";
+  readonly dtype: KvDType;
 }
 
 /** Where each token of a step belongs. Written by the host before a run. */

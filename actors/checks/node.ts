@@ -18,7 +18,7 @@ const limits = z.object({
   pageSize: count,
 });
 
-const kvDtype = z.enum(["f16", "f32"]);
+const kvDtype = z.enum(["f16", "f32", "int8"]);
 
 const placement = z.object({
   id: name,

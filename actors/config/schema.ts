@@ -73,7 +73,7 @@ const level = z.strictObject({
     .describe("Most tokens of one sequence; absent = what the model was trained for."),
   kvCache: size.exactOptional()
     .describe("Key-value cache of one copy, such as 1GiB; absent = chosen from the memory."),
-  kvDtype: z.enum(["f16", "f32"]).exactOptional()
+  kvDtype: z.enum(["f16", "f32", "int8"]).exactOptional()
     .describe("How keys and values are stored; absent = f16."),
 });
 

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { pid } from "node:process";
 import { parseArgs } from "node:util";
+import type { KvDType } from "../../kernels/mod.ts";
 import { ConfigError } from "./errors.ts";
 import { nodePattern } from "./schema.ts";
 import { parseSize } from "./size.ts";
@@ -34,7 +35,7 @@ export interface ServeOptions {
   /** Bytes a replica. */
   readonly kvCache?: number;
   /** How keys and values are stored. */
-  readonly kvDtype?: "f16" | "f32";
+  readonly kvDtype?: KvDType;
   /** The cluster to join. */
   readonly cluster?: ClusterConfig;
   /** How much is logged. */
@@ -75,7 +76,7 @@ const options = {
 
 const devices: readonly string[] = ["auto", "cpu", "gpu"];
 
-const kvDtypes: readonly string[] = ["f16", "f32"];
+const kvDtypes: readonly string[] = ["f16", "f32", "int8"];
 
 const logLevels: readonly string[] = ["debug", "info", "warn", "error", "silent"];
 
@@ -106,7 +107,7 @@ With what
   --threads N       Threads to compute with (one a core)
   --context N       Most tokens of one sequence (what the model was trained for)
   --kv-cache SIZE   Key-value cache of one replica, such as 512MiB
-  --kv-dtype D      f16 or f32: how keys and values are stored (f16)
+  --kv-dtype D      f16, f32 or int8: how keys and values are stored (f16)
 
 With others
   --nats URL        A NATS server to join others by, such as nats://host:4222;

@@ -1,3 +1,5 @@
+import type { KvDType } from "../../kernels/mod.ts";
+
 /** A device that models run on. */
 export interface DeviceConfig {
   /** Levels refer to it by this name. */
@@ -55,8 +57,8 @@ export interface LevelConfig {
   readonly context?: number;
   /** Bytes of the key-value cache of one replica; absent = chosen from the device's memory. */
   readonly kvCache?: number;
-  /** How keys and values are stored; absent = `f16`, which holds twice as many tokens as `f32`. */
-  readonly kvDtype?: "f16" | "f32";
+  /** How keys and values are stored; absent = `f16`. An `int8` cache holds almost twice as many tokens as `f16`. */
+  readonly kvDtype?: KvDType;
 }
 
 /** The models of one service. */

@@ -1,4 +1,5 @@
 /** What a level's replicas need: bounds, bytes, and how finely they must be cut. */
+import type { KvDType } from "../../kernels/mod.ts";
 import type { LevelConfig } from "../config/mod.ts";
 import type { ModelFacts } from "../node_protocol.ts";
 import type { ReplicaLimits } from "../replica/mod.ts";
@@ -24,6 +25,9 @@ const WEIGHT_SHARE = 0.85;
 /** KV cache of a replica that nobody sized, at most. */
 const DEFAULT_CACHE_BYTES = 2 ** 30;
 
+/** Bytes of a cache, as a share of those in `f32`; `int8` with a scale for every 32 elements. */
+const kvShare: Readonly<Record<KvDType, number>> = { f32: 1, f16: 1 / 2, int8: 9 / 32 };
+
 /** A level that cannot be laid out, in one line. */
 export class LayoutError extends Error {
   /** Its class. */
@@ -35,7 +39,7 @@ export interface Layout {
   /** Bounds of each replica. */
   readonly limits: ReplicaLimits;
   /** How keys and values are stored. */
-  readonly kvDtype: "f16" | "f32";
+  readonly kvDtype: KvDType;
   /** Partitions that a replica is to be spread over, if there are so many devices. */
   readonly partitions: number;
   /** The most layers that one partition in a WebAssembly memory can hold; 0 = not even one. */
@@ -53,7 +57,7 @@ export function layOut(level: LevelConfig, model: ModelFacts): Layout {
   checkPartitions(level, model);
   checkShards(level, model);
   const { kvDtype = "f16" } = level;
-  const tokenBytes = kvDtype === "f16" ? model.tokenBytes / 2 : model.tokenBytes;
+  const tokenBytes = model.tokenBytes * kvShare[kvDtype];
   const limits = cacheLimits(level, { ...model, tokenBytes });
   const cacheBytes = limits.pages * PAGE_SIZE * tokenBytes;
   const weightBytes = weightsInPartitions(level, model);

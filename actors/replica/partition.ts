@@ -1,6 +1,7 @@
 import {
   type Capacity,
   type Device,
+  type KvDType,
   ModelPartition,
   type Range,
   type Step,
@@ -34,7 +35,7 @@ export interface PartitionArgs {
   /** Tokens a page. */
   readonly pageSize: number;
   /** How keys and values are stored. */
-  readonly kvDtype: "f32" | "f16";
+  readonly kvDtype: KvDType;
   /** Most bytes of device memory. */
   readonly maxBytes: number;
   /** Experts held here; absent = all. */

@@ -1,4 +1,5 @@
 /** How a partition is placed, and what it asks of experts held elsewhere. */
+import type { KvDType } from "../backend.ts";
 import type { Capacity } from "./activations.ts";
 import type { LoadProgress } from "./weight_loader.ts";
 import type { Range } from "./weights.ts";
@@ -34,7 +35,7 @@ export interface PartitionOptions {
   /** Tokens a page. */
   readonly pageSize: number;
   /** How keys and values are stored; default `f32`. */
-  readonly kvDtype?: "f32" | "f16";
+  readonly kvDtype?: KvDType;
   /** Experts of each layer that lie in this partition; default all. */
   readonly localExperts?: Range;
   /** Where the other experts are computed; required unless all are local. */

@@ -83,8 +83,8 @@ export function rotateAppend(
   const page = pages[Math.floor(position / pageSize)]!;
   for (let head = 0; head < kvHeads; head++) {
     const offset = cache.offset(layer, page, position % pageSize, head);
-    cache.keys.set(at(heads + head), offset);
-    cache.values.set(at(heads + kvHeads + head), offset);
+    cache.keys.set(cache.rounded(at(heads + head)), offset);
+    cache.values.set(cache.rounded(at(heads + kvHeads + head)), offset);
   }
 }
 

@@ -1,4 +1,11 @@
-import type { Counts, KvCache, KvCacheSpec, Tensor, TensorSpec } from "../backend.ts";
+import {
+  type Counts,
+  KV_BLOCK,
+  type KvCache,
+  type KvCacheSpec,
+  type Tensor,
+  type TensorSpec,
+} from "../backend.ts";
 import { byteLength, elements, widen } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 
@@ -57,6 +64,20 @@ export class HostKvCache implements KvCache {
 
   get byteLength(): number {
     return this.keys.byteLength * 2;
+  }
+
+  /** A head as the cache has it: integers lose what they cannot hold, `f16` is kept whole. */
+  rounded(head: Float32Array): Float32Array {
+    if (this.spec.dtype !== "int8") return head;
+    const rounded = new Float32Array(head.length);
+    for (let first = 0; first < head.length; first += KV_BLOCK) {
+      const block = head.subarray(first, first + KV_BLOCK);
+      const largest = block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      if (largest === 0) continue;
+      const inverse = Math.fround(127 / largest);
+      rounded.set(block.map((value) => Math.round(value * inverse) * (largest / 127)), first);
+    }
+    return rounded;
   }
 
   /** Element offset of one head of one slot. */

@@ -44,6 +44,9 @@ const SPAN = 128;
 const SEGMENT = 2048;
 const SUMMARY_BYTES = 32;
 
+/** Integers of a cache lie in strips with their scales apart, and not as those of weights. */
+const kvStored = { f32: Stored.F32, f16: Stored.F16, int8: Stored.Q8_0 } as const;
+
 /** Lowers operations to steps. */
 export class WasmRecorder implements Recorder {
   readonly steps: Step[] = [];
@@ -120,7 +123,9 @@ export class WasmRecorder implements Recorder {
     const { heads, kvHeads, headDim, window } = shape;
     const group = heads / kvHeads;
     const span = Math.max(SPAN, roundToStrip(cache.spec.pageSize));
-    this.#arena.threadScratch(64 + group * (headDim + roundToStrip(headDim) + span + 2) * 4);
+    const dims = roundToStrip(headDim);
+    const widened = 16 * Math.max(headDim, roundToStrip(cache.spec.pageSize));
+    this.#arena.threadScratch(64 + (group * (headDim + dims + span + 2) + widened) * 4);
     this.#op(Op.Attend, qkv, {
       ...this.#paged(qkv, cache, layer, shape, placement),
       Out: this.#at(out),
@@ -262,7 +267,7 @@ export class WasmRecorder implements Recorder {
       S: address,
       N: pages.shape[1]!,
       V: pages.shape[0]!,
-      Flags: spec.dtype === "f32" ? Stored.F32 : Stored.F16,
+      Flags: kvStored[spec.dtype],
     };
   }
 

@@ -1,4 +1,13 @@
-import type { DType, KvCache, KvCacheSpec, Rows, Tensor, TensorSpec } from "../backend.ts";
+import {
+  type DType,
+  KV_BLOCK,
+  type KvCache,
+  type KvCacheSpec,
+  type KvDType,
+  type Rows,
+  type Tensor,
+  type TensorSpec,
+} from "../backend.ts";
 import { blocks, byteLength, elements } from "../dtype.ts";
 import { KernelError } from "../errors.ts";
 
@@ -105,6 +114,8 @@ export function roundToStrip(size: number): number {
   return size > 8 ? Math.ceil(size / 16) * 16 : 8;
 }
 
+const elementBytes: Readonly<Record<KvDType, number>> = { f32: 4, f16: 2, int8: 1 };
+
 /** A paged KV cache in the shared memory: see assembly/cache.ts for its layout. */
 export class WasmKvCache implements KvCache {
   readonly byteLength: number;
@@ -115,8 +126,9 @@ export class WasmKvCache implements KvCache {
       throw new KernelError("InvalidShape", `Cannot allocate a KV cache: ${JSON.stringify(spec)}`);
     }
     const slots = roundToStrip(spec.pageSize), dims = roundToStrip(spec.headDim);
-    this.byteLength = spec.layers * spec.pages * spec.kvHeads * slots * (spec.headDim + dims) *
-      blocks[spec.dtype].bytes;
+    const scales = spec.dtype === "int8" ? 8 * Math.ceil(spec.headDim / KV_BLOCK) : 0;
+    const slotBytes = (spec.headDim + dims) * elementBytes[spec.dtype] + scales;
+    this.byteLength = spec.layers * spec.pages * spec.kvHeads * slots * slotBytes;
   }
 }
 

@@ -3,7 +3,10 @@
  * "FlashAttention", 2022, section 3.1). Query heads that share a key head are the tokens of a tile.
  */
 import { Stored, Word } from "../opcodes";
-import { blockBytes, blockOf, cacheWidth, pageOf, positionOf, roundToStrip, sequenceOf, stripOf } from "./cache";
+import {
+  blockBytes, blockOf, cacheWidth, isScaled, pageOf, positionOf, roundToStrip, sequenceOf, stripOf, widenKeys,
+  widenValues,
+} from "./cache";
 import { runCacheTile } from "./tiles";
 import { exp1, expRow } from "./exponential";
 import { address, liveRows, max4, powerOf2, scratch, touch, word } from "./vector";
@@ -28,6 +31,8 @@ class Item {
   mixed: usize;
   weights: usize;
   state: usize;
+  /** f32: a strip of the keys or values of a page that are stored as integers. */
+  widened: usize;
   /** Bytes of a row of each of these. */
   queryRow: usize;
   mixedRow: usize;
@@ -71,6 +76,7 @@ function begin(item: Item, op: usize, token: i32, head: i32): void {
   item.mixed = item.query + <usize>group * item.queryRow;
   item.weights = item.mixed + <usize>group * item.mixedRow;
   item.state = item.weights + <usize>group * item.weightsRow;
+  item.widened = item.state + (<usize>group << 3);
   scaleQuery(item, rowOf(op, Word.X, token, head, word(op, Word.A) + 2 * word(op, Word.B)));
   memory.fill(item.mixed, 0, <usize>group * item.mixedRow);
   for (let h = 0; h < group; h++) {
@@ -89,12 +95,18 @@ function rowOf(op: usize, field: Word, token: i32, head: i32, heads: i32): usize
 /** f16 is widened to 2^-112 of its value: 2^64 of that is made good before a product, the rest after. */
 @inline
 function before(op: usize): i32 {
-  return word(op, Word.Flags) == Stored.F32 ? 0 : 64;
+  return word(op, Word.Flags) == Stored.F16 ? 64 : 0;
 }
 
 @inline
 function after(op: usize): f32 {
-  return word(op, Word.Flags) == Stored.F32 ? 1.0 : powerOf2(48);
+  return word(op, Word.Flags) == Stored.F16 ? powerOf2(48) : 1.0;
+}
+
+/** How a tile finds keys and values: integers are widened before. */
+@inline
+function tileDtype(op: usize): i32 {
+  return isScaled(op) ? Stored.F32 : word(op, Word.Flags);
 }
 
 function scaleQuery(item: Item, from: usize): void {
@@ -137,13 +149,13 @@ function pageBlock(item: Item, position: i32): usize {
 function score(item: Item, block: usize, row: usize): void {
   const op = item.op, dim = word(op, Word.K), size = word(op, Word.C), width = <usize>cacheWidth(op);
   const strip = stripOf(size), slots = roundToStrip(size);
-  for (let h = 0; h < item.group; h += HEADS) {
-    const heads = min(HEADS, item.group - h), query = item.query + <usize>h * item.queryRow;
-    for (let s = 0; s < slots; s += strip) {
-      const keys = block + (<usize>(s * dim) << width), to = row + <usize>h * item.weightsRow + (<usize>s << 2);
-      runCacheTile(
-        word(op, Word.Flags), strip >> 3, heads, keys, query, item.queryRow, dim, to, item.weightsRow,
-      );
+  for (let s = 0; s < slots; s += strip) {
+    const keys = isScaled(op) ? item.widened : block + (<usize>(s * dim) << width);
+    if (isScaled(op)) widenKeys(op, block, s, keys);
+    for (let h = 0; h < item.group; h += HEADS) {
+      const heads = min(HEADS, item.group - h), query = item.query + <usize>h * item.queryRow;
+      const to = row + <usize>h * item.weightsRow + (<usize>s << 2);
+      runCacheTile(tileDtype(op), strip >> 3, heads, keys, query, item.queryRow, dim, to, item.weightsRow);
     }
   }
 }
@@ -177,14 +189,13 @@ function mix(item: Item, block: usize, row: usize, from: i32, end: i32): void {
   const op = item.op, dim = word(op, Word.K), width = <usize>cacheWidth(op);
   const strip = stripOf(dim), slots = roundToStrip(word(op, Word.C));
   const values = block + (<usize>(slots * dim + from * strip) << width);
-  for (let h = 0; h < item.group; h += HEADS) {
-    const heads = min(HEADS, item.group - h), mixed = item.mixed + <usize>h * item.mixedRow;
-    const weights = row + <usize>h * item.weightsRow + (<usize>from << 2);
-    for (let d = 0; d < dim; d += strip) {
-      const at = values + (<usize>(d * slots) << width), to = mixed + (<usize>d << 2);
-      runCacheTile(
-        word(op, Word.Flags), strip >> 3, heads, at, weights, item.weightsRow, end - from, to, item.mixedRow,
-      );
+  for (let d = 0; d < dim; d += strip) {
+    const at = isScaled(op) ? item.widened : values + (<usize>(d * slots) << width);
+    if (isScaled(op)) widenValues(op, block, d, from, end, at);
+    for (let h = 0; h < item.group; h += HEADS) {
+      const heads = min(HEADS, item.group - h), to = item.mixed + <usize>h * item.mixedRow + (<usize>d << 2);
+      const weights = row + <usize>h * item.weightsRow + (<usize>from << 2);
+      runCacheTile(tileDtype(op), strip >> 3, heads, at, weights, item.weightsRow, end - from, to, item.mixedRow);
     }
   }
 }

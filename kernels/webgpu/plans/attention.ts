@@ -1,7 +1,7 @@
 /** Attention over the paged cache: single tokens, in parts where contexts are long, and prompts in tiles. */
-import type { AttentionShape, Counts, KvCacheSpec, Placement } from "../../backend.ts";
+import type { AttentionShape, Counts, KvCacheSpec, KvDType, Placement } from "../../backend.ts";
 import type { Binding, Cost, Defines, Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
-import type { GpuKvCache } from "../kv_cache.ts";
+import { type GpuKvCache, kvElementBytes, storedDefines } from "../kv_cache.ts";
 import {
   type AttentionLayout,
   attentionLayout,
@@ -164,7 +164,7 @@ function isAllTiled(layout: AttentionLayout, counts: Counts): boolean {
 const free: Cost = { bytes: 0, flops: 0 };
 
 /** A plan does not know contexts: every token sees one position at least, and the furthest one all of its own. */
-function leastCost(shape: AttentionShape, dtype: "f32" | "f16", counts: Counts): Cost {
+function leastCost(shape: AttentionShape, dtype: KvDType, counts: Counts): Cost {
   const { tokens, context = 1 } = counts;
   const positions = counts.distinct ? tokens - 1 + context : Math.max(tokens, context);
   return attentionCost(shape, dtype, { tokens, seen: positions, held: positions });
@@ -183,10 +183,10 @@ export interface Seen {
 /** What attention moves and computes at least. */
 export function attentionCost(
   { heads, kvHeads, headDim }: AttentionShape,
-  dtype: KvCacheSpec["dtype"],
+  dtype: KvDType,
   { tokens, seen, held }: Seen,
 ): Cost {
-  const cached = 2 * held * kvHeads * headDim * (dtype === "f16" ? 2 : 4);
+  const cached = 2 * held * kvHeads * headDim * kvElementBytes[dtype];
   return { bytes: cached + 8 * tokens * heads * headDim, flops: 4 * seen * heads * headDim };
 }
 
@@ -197,7 +197,7 @@ function partBytes({ splitGroups, part }: AttentionLayout): number {
 
 function definesOf(
   layout: AttentionLayout,
-  { pageSize, dtype }: KvCacheSpec,
+  spec: KvCacheSpec,
   { heads, kvHeads, headDim, window }: AttentionShape,
 ): Defines {
   return {
@@ -208,9 +208,9 @@ function definesOf(
     QKV_WIDTH: (heads + 2 * kvHeads) * headDim,
     SCALE: `f32(${1 / Math.sqrt(headDim)})`,
     WINDOW: window ?? 0,
-    HALVES: dtype === "f16",
+    ...storedDefines(spec),
     CACHE_ACCESS: "read",
-    PAGE_SIZE: pageSize,
+    PAGE_SIZE: spec.pageSize,
     SEQUENCE_PAGES: layout.sequencePages,
     LANES: layout.alone.lanes,
     PART: layout.part,

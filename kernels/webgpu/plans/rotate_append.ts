@@ -2,7 +2,7 @@
 import type { AttentionShape, Placement, RotaryWeights } from "../../backend.ts";
 import { KernelError } from "../../errors.ts";
 import type { Defines, Dispatch, GpuTensor, PlanContext, Rotation } from "../dispatch.ts";
-import { type GpuKvCache, kvStride } from "../kv_cache.ts";
+import { type GpuKvCache, kvStride, storedDefines } from "../kv_cache.ts";
 import { bound, float, liveRows, single, updated, write } from "./operands.ts";
 
 const HEAD_GROUP = 64;
@@ -91,7 +91,8 @@ function definesOf(
   const { pages, pageSize, dtype } = cache.spec;
   const span = isRow ? Math.max(heads, kvHeads) : 1;
   const group = isRow ? ROW_GROUP : HEAD_GROUP;
-  checkWorkgroupMemory(context, 4 * (span * headDim + group));
+  const copies = dtype === "int8" ? 2 : 1;
+  checkWorkgroupMemory(context, 4 * (copies * span * headDim + group));
   return {
     GROUP: `${group}u`,
     HEADS: `${heads}u`,
@@ -103,8 +104,8 @@ function definesOf(
     PAGE_SIZE: `${pageSize}u`,
     SEQUENCES: `${sequences}u`,
     SEQUENCE_PAGES: `${sequencePages}u`,
-    HALVES: dtype === "f16",
-    PAIR: dtype === "f16" ? "u32" : "vec2f",
+    ...storedDefines(cache.spec),
+    PAIR: dtype === "f32" ? "vec2f" : "u32",
     NORMS: qNorm !== undefined || kNorm !== undefined,
     ROW_NORMS: isRow,
     QUERY_NORM: qNorm ? 8 : false,

@@ -35,6 +35,37 @@ fn key_at(index: u32) -> Stored {
 fn value_at(index: u32) -> Stored {
   return values[index];
 }
+#elif defined(INTEGERS)
+// A slot is 2 * LANES words of four integers each, then the scale of every four lanes.
+alias Cell = u32;
+// Eight integers, and the bits of their scale.
+alias Stored = vec3<u32>;
+
+fn eight(stored: Stored) -> Eight {
+  let scale = bitcast<f32>(stored.z);
+  return Eight(scale * integers_of(stored.x), scale * integers_of(stored.y));
+}
+
+fn integers_of(word: u32) -> vec4<f32> {
+  return vec4<f32>(vec4<i32>(vec4<u32>(word) << vec4<u32>(24, 16, 8, 0)) >> vec4<u32>(24));
+}
+
+// Where eight integers begin, and where their scale is.
+fn words_of(index: u32) -> vec2<u32> {
+  let start = index / LANES * SLOT_WORDS;
+  let lane = index % LANES;
+  return start + vec2<u32>(2 * lane, 2 * LANES + lane / 4);
+}
+
+fn key_at(index: u32) -> Stored {
+  let at = words_of(index);
+  return Stored(keys[at.x], keys[at.x + 1], keys[at.y]);
+}
+
+fn value_at(index: u32) -> Stored {
+  let at = words_of(index);
+  return Stored(values[at.x], values[at.x + 1], values[at.y]);
+}
 #else
 alias Cell = vec4<f32>;
 alias Stored = Eight;

@@ -133,8 +133,14 @@ fn weighted(x: vec4<f32>, y: vec4<f32>, z: vec4<f32>, w: vec4<f32>, weights: Fou
 fn own_token(row: u32, kv_head: u32, is_first_block: bool, queries: Queries, thread: u32) -> State {
   let lane = thread % LANES;
   let at = 2 * HEADS_HERE * LANES + 2 * lane;
+  let value_head = HEADS + KV_HEADS + kv_head;
+#ifdef INTEGERS
+  let key = stored(Eight(staged[at], staged[at + 1]), largest_key(lane));
+  let value = stored(eight_of(row, value_head, 8 * lane), largest_value(row, value_head, lane));
+#else
   let key = stored(Eight(staged[at], staged[at + 1]));
-  let value = stored(eight_of(row, HEADS + KV_HEADS + kv_head, 8 * lane));
+  let value = stored(eight_of(row, value_head, 8 * lane));
+#endif
   let scores = team_sum(Fours(score(key, queries), PerHead(), PerHead(), PerHead()), thread);
   if (thread >= LANES) {
     return State(PerHead(LOWEST), PerHead(), Fours(), Fours());

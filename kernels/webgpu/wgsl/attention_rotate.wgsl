@@ -27,6 +27,51 @@ fn append(at: u32, key: Stored, value: Stored) {
   keys[at] = key;
   values[at] = value;
 }
+#elif defined(INTEGERS)
+fn stored(x: Eight, largest: f32) -> Stored {
+  let inverse = select(0.0, 127 / largest, largest > 0);
+  return Stored(integers(x.low * inverse), integers(x.high * inverse), bitcast<u32>(largest / 127));
+}
+
+fn integers(x: vec4<f32>) -> u32 {
+  let bytes = vec4<u32>(vec4<i32>(round(x))) & vec4<u32>(255);
+  return bytes.x | bytes.y << 8 | bytes.z << 16 | bytes.w << 24;
+}
+
+fn largest_of(x: vec4<f32>) -> f32 {
+  let y = abs(x);
+  return max(max(y.x, y.y), max(y.z, y.w));
+}
+
+// The largest element of the block of the staged key that a lane has a part of.
+fn largest_key(lane: u32) -> f32 {
+  var largest = 0.0;
+  for (var i = lane / 4 * 8; i < min(lane / 4 * 8 + 8, 2 * LANES); i++) {
+    largest = max(largest, largest_of(staged[2 * HEADS_HERE * LANES + i]));
+  }
+  return largest;
+}
+
+// The same of the row's value.
+fn largest_value(row: u32, head: u32, lane: u32) -> f32 {
+  var largest = 0.0;
+  for (var dim = lane / 4 * 32; dim < min(lane / 4 * 32 + 32, HEAD_DIM); dim += 4) {
+    largest = max(largest, largest_of(four_of(row, head, dim)));
+  }
+  return largest;
+}
+
+fn append(at: u32, key: Stored, value: Stored) {
+  let words = words_of(at);
+  keys[words.x] = key.x;
+  keys[words.x + 1] = key.y;
+  values[words.x] = value.x;
+  values[words.x + 1] = value.y;
+  if (at % LANES % 4 == 0) {
+    keys[words.y] = key.z;
+    values[words.y] = value.z;
+  }
+}
 #else
 fn stored(x: Eight) -> Stored {
   return x;

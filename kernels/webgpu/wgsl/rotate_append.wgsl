@@ -21,9 +21,13 @@ const HALF = HEAD_DIM / 2u;
 const NOWHERE = 0xffffffffu;
 // The elements of the workgroup's heads, normed.
 var<workgroup> normed: array<f32, SPAN * HEAD_DIM>;
+#ifdef INTEGERS
+// The same as they go to the cache.
+var<workgroup> turned: array<f32, SPAN * HEAD_DIM>;
+#endif
 
-// First element of a cached head; NOWHERE for a place that does not exist.
-fn cached_at(token: u32, kv_head: u32) -> u32 {
+// The slot of a cached head; NOWHERE for a place that does not exist.
+fn slot_of(token: u32, kv_head: u32) -> u32 {
   let position = positions[token];
   let sequence = sequences[token];
   let logical = position / PAGE_SIZE;
@@ -34,7 +38,7 @@ fn cached_at(token: u32, kv_head: u32) -> u32 {
   if (page >= PAGES) {
     return NOWHERE;
   }
-  return ((page * KV_HEADS + kv_head) * PAGE_SIZE + position % PAGE_SIZE) * STRIDE;
+  return (page * KV_HEADS + kv_head) * PAGE_SIZE + position % PAGE_SIZE;
 }
 
 // Element i of the head that starts at `from`: pairs (i, i + HALF) turn by the position's angles.
@@ -46,13 +50,46 @@ fn rotated(first_element: u32, i: u32, position: u32) -> f32 {
   return normed[first_element + i] * c + select(other, -other, i < HALF) * s;
 }
 
-fn pack(pair: vec2f) -> PAIR {
-#if HALVES
-  return pack2x16float(pair);
-#else
-  return pair;
-#endif
+#ifdef INTEGERS
+// Word `word` of a slot: four integers of head `head` of the workgroup's; the first of a block also puts its scale.
+fn append_integers(token: u32, head: u32, kv_head: u32, is_value: bool, word: u32) {
+  let slot = slot_of(token, kv_head);
+  if (slot == NOWHERE) {
+    return;
+  }
+  let first = word / 8u * 32u;
+  var largest = 0.0;
+  for (var dim = first; dim < min(first + 32u, HEAD_DIM); dim++) {
+    largest = max(largest, abs(turned[head * HEAD_DIM + dim]));
+  }
+  let inverse = select(0.0, 127.0 / largest, largest > 0.0);
+  var integers = 0u;
+  for (var dim = 4u * word; dim < min(4u * word + 4u, HEAD_DIM); dim++) {
+    let integer = u32(i32(round(turned[head * HEAD_DIM + dim] * inverse))) & 255u;
+    integers |= integer << (8u * (dim % 4u));
+  }
+  put(slot * SLOT_WORDS + word, integers, is_value);
+  if (word % 8u == 0u) {
+    put(slot * SLOT_WORDS + STRIDE / 4u + word / 8u, bitcast<u32>(largest / 127.0), is_value);
+  }
 }
+
+fn put(at: u32, word: u32, is_value: bool) {
+  if (is_value) {
+    values[at] = word;
+  } else {
+    keys[at] = word;
+  }
+}
+#elif defined(HALVES)
+fn pack(pair: vec2f) -> PAIR {
+  return pack2x16float(pair);
+}
+#else
+fn pack(pair: vec2f) -> PAIR {
+  return pair;
+}
+#endif
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -104,14 +141,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       qkv[start + i + 1u] = pair.y;
       continue;
     }
-    let at = cached_at(token, (first + i / HEAD_DIM - HEADS) % KV_HEADS);
-    if (at == NOWHERE) {
+#ifdef INTEGERS
+    turned[i] = pair.x;
+    turned[i + 1u] = pair.y;
+  }
+  workgroupBarrier();
+  const words = STRIDE / 4u;
+  for (var i = lane; i < count * words && !is_query; i += GROUP) {
+    let head = i / words;
+    append_integers(token, head, (first + head - HEADS) % KV_HEADS, is_value, i % words);
+  }
+#else
+    let slot = slot_of(token, (first + i / HEAD_DIM - HEADS) % KV_HEADS);
+    if (slot == NOWHERE) {
       continue;
     }
+    let at = (slot * STRIDE + inner) / 2u;
     if (is_value) {
-      values[(at + inner) / 2u] = pack(pair);
+      values[at] = pack(pair);
     } else {
-      keys[(at + inner) / 2u] = pack(pair);
+      keys[at] = pack(pair);
     }
   }
+#endif
 }

@@ -14,7 +14,7 @@ Deno.test("layOut() knows how many layers one memory can hold", () => {
 
 Deno.test("layOut() fits the context to the cache unless it was asked for", () => {
   const kvCache = 200 * giant.tokenBytes;
-  for (const [kvDtype, tokens] of [["f32", 200], ["f16", 400]] as const) {
+  for (const [kvDtype, tokens] of [["f32", 200], ["f16", 400], ["int8", 711]] as const) {
     const { limits } = layOut(level({ kvCache, kvDtype }), giant);
     assert.equal(limits.context, limits.pages * limits.pageSize);
     assert.equal(limits.context, Math.floor(tokens / limits.pageSize) * limits.pageSize);

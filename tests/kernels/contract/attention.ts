@@ -1,18 +1,20 @@
 /** Rotary embedding, the paged cache and attention. */
-import type {
-  AttentionShape,
-  Backend,
-  KvCache,
-  Placement,
-  RotaryWeights,
-  Tensor,
+import {
+  type AttentionShape,
+  type Backend,
+  KV_BLOCK,
+  type KvCache,
+  type KvDType,
+  type Placement,
+  type RotaryWeights,
+  type Tensor,
 } from "../../../kernels/backend.ts";
 import type { Case } from "./matrices.ts";
 import { activation, assertClose, floats, integers, Random, rowOf } from "./values.ts";
 
 interface Setting extends AttentionShape {
   readonly pageSize: number;
-  readonly dtype: "f32" | "f16";
+  readonly dtype: KvDType;
   readonly norms?: boolean;
 }
 
@@ -24,7 +26,13 @@ const settings: readonly Setting[] = [
   { heads: 7, kvHeads: 1, headDim: 10, pageSize: 8, dtype: "f32", window: 1 },
   { heads: 8, kvHeads: 8, headDim: 16, pageSize: 4, dtype: "f16" },
   { heads: 16, kvHeads: 2, headDim: 12, pageSize: 16, dtype: "f16", norms: true, window: 9 },
+  { heads: 3, kvHeads: 1, headDim: 6, pageSize: 5, dtype: "int8" },
+  { heads: 6, kvHeads: 2, headDim: 40, pageSize: 16, dtype: "int8", norms: true, window: 9 },
+  { heads: 4, kvHeads: 1, headDim: 64, pageSize: 8, dtype: "int8" },
 ];
+
+/** Errors by dtype of the cache; who rounds to integers, too, may come to the neighbour of a few. */
+export const tolerances = { f32: 2e-5, f16: 3e-3, int8: 6e-3 } as const;
 
 const LAYERS = 2;
 const POSITIONS = 40;
@@ -69,7 +77,7 @@ async function compare(backend: Backend, setting: Setting): Promise<void> {
       const width = setting.heads * setting.headDim;
       const actual = await floats(backend, device.out, step.length * width);
       const expected = model.step(layer, step, values);
-      const tolerance = setting.dtype === "f16" ? 3e-3 : 2e-5;
+      const tolerance = tolerances[setting.dtype];
       assertClose(actual, expected.flatMap((row) => [...row]), `layer ${layer}`, tolerance);
     }
   }
@@ -192,8 +200,9 @@ class Float64Model {
     const out = new Float64Array(heads * headDim);
     for (let h = 0; h < kvHeads; h++) {
       const at = `${layer} ${sequence} ${h}`;
-      this.#history(this.#keys, at)[position] = this.#rotate(head(heads + h), position, 1);
-      this.#history(this.#values, at)[position] = Float64Array.from(head(heads + kvHeads + h));
+      const [key, value] = [this.#rotate(head(heads + h), position, 1), head(heads + kvHeads + h)];
+      this.#history(this.#keys, at)[position] = this.#stored(key);
+      this.#history(this.#values, at)[position] = this.#stored(Float64Array.from(value));
     }
     for (let h = 0; h < heads; h++) {
       const at = `${layer} ${sequence} ${Math.floor(h / (heads / kvHeads))}`;
@@ -203,6 +212,16 @@ class Float64Model {
       out.set(attend(this.#rotate(head(h), position, 0), keys, values), h * headDim);
     }
     return out;
+  }
+
+  #stored(head: Float64Array): Float64Array {
+    if (this.#setting.dtype !== "int8") return head;
+    return head.map((value, i) => {
+      const first = i - i % KV_BLOCK;
+      const block = head.subarray(first, first + KV_BLOCK);
+      const scale = Math.max(...block.map(Math.abs)) / 127;
+      return Math.round(value / scale) * scale;
+    });
   }
 
   #history(store: Map<string, Float64Array[]>, at: string): Float64Array[] {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Backend } from "../../../kernels/backend.ts";
 import { openModelFolder } from "../../../kernels/formats/mod.ts";
+import { createReferenceBackend } from "../../../kernels/reference/mod.ts";
 import {
   ModelPartition,
   parseModelSpec,
@@ -65,6 +66,28 @@ for (const { name, with: withBackends } of testedBackends) {
           assert.deepEqual(actual, [0, 20, 3].map((length) => ids.slice(length, length + 30)));
         }),
     );
+
+    if (name !== "reference") {
+      sharedTest(
+        `${name} agrees with the reference on a cache of integers of ${model}`,
+        path,
+        (dir) =>
+          withBackends(async (create) => {
+            const { prompt, ids } = expected(dir);
+            const prompts = [prompt, [...prompt, ...ids.slice(0, 30)]];
+            const int8 = { kvDtype: "int8" } as const;
+            const known = await greedyBatch(
+              [load(createReferenceBackend(), dir, int8)],
+              prompts,
+              60,
+            );
+            assert.deepEqual(
+              await greedyBatch([load(await create(), dir, int8)], prompts, 60),
+              known,
+            );
+          }),
+      );
+    }
 
     sharedTest(
       `${name} agrees in two partitions of ${model}`,

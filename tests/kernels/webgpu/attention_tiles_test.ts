@@ -4,16 +4,18 @@ import type {
   AttentionShape,
   Backend,
   Counts,
+  KvDType,
   Placement,
   Program,
   Tensor,
 } from "../../../kernels/backend.ts";
 import { createReferenceBackend } from "../../../kernels/reference/mod.ts";
+import { tolerances } from "../contract/attention.ts";
 import { activation, assertClose, floats, integers, Random } from "../contract/values.ts";
 import { gpuTest } from "../../support/gpu.ts";
 
 interface Setting extends AttentionShape {
-  readonly dtype: "f32" | "f16";
+  readonly dtype: KvDType;
   readonly norms?: boolean;
   /** Default 16. */
   readonly pageSize?: number;
@@ -45,6 +47,8 @@ const settings: readonly Setting[] = [
   { heads: 5, kvHeads: 1, headDim: 64, dtype: "f32", window: 37, norms: true },
   { heads: 2, kvHeads: 2, headDim: 36, dtype: "f32" },
   { heads: 1, kvHeads: 1, headDim: 256, dtype: "f16", norms: true },
+  { heads: 4, kvHeads: 1, headDim: 128, dtype: "int8", norms: true },
+  { heads: 2, kvHeads: 2, headDim: 36, dtype: "int8", window: 21 },
 ];
 
 /** Constants of a GPU, but for few rows and short contexts, so that these steps reach every kernel. */
@@ -103,7 +107,7 @@ async function compare(
       run(backend, device, step, values, hints ? hintsOf(step) : {}),
       run(reference, plain, step, values, {}),
     ]);
-    assertClose(actual, expected, `step ${index}`, setting.dtype === "f16" ? 3e-3 : 2e-5);
+    assertClose(actual, expected, `step ${index}`, tolerances[setting.dtype]);
   }
   reference.close();
 }
