@@ -14,9 +14,15 @@ interface Ways {
 const tensor = Float32Array.from({ length: 1 << 18 }, (_, i) => i);
 const inFlight = 4;
 
+/** How much is sent in one round: little, so that whatever else the machine does meets both ways alike. */
+const each = { asks: 50, tensors: 12 } as const;
+
+/** Rounds that do not count: until the code is compiled. */
+const warmUp = 10;
+
 /**
  * What actors add to bare NATS (`@nats-io/transport-node`), from one process to another through one
- * server. Both ways are timed in turn, round by round; ratios are medians over the rounds.
+ * server. Both ways are timed in turn, in many short rounds; ratios are medians over the rounds.
  */
 export async function benchMessages(
   { quick, log }: BenchOptions,
@@ -45,10 +51,10 @@ export async function benchMessages(
         checkLast((await bare.request(subjects.last, bytes, { timeout: 10_000 })).json()),
       actor: async () => checkLast(await sink.ask("last", message)),
     };
-    const rounds = quick ? 3 : 15;
+    const rounds = quick ? 15 : 150;
     return report(
-      await inTurn(rounds, asks, (ask) => latencyUs(quick ? 100 : 500, ask)),
-      await inTurn(rounds, tensors, (send) => rateMbS(quick ? 20 : 100, send)),
+      await inTurn(rounds, asks, (ask) => latencyUs(each.asks, ask)),
+      await inTurn(rounds, tensors, (send) => rateMbS(each.tensors, send)),
     );
   } finally {
     await child.close();
@@ -60,18 +66,18 @@ export async function benchMessages(
 /** One figure a round for each way. */
 type Figures = Readonly<Record<keyof Ways, number[]>>;
 
-/** Times both ways in turn, after a round that does not count; who begins alternates. */
+/** Times both ways in turn, after rounds that do not count; who begins alternates. */
 async function inTurn(
   rounds: number,
   ways: Ways,
   time: (work: () => Promise<unknown>) => Promise<number>,
 ): Promise<Figures> {
   const figures: Figures = { bare: [], actor: [] };
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = -warmUp; round < rounds; round++) {
     const order = round % 2 === 0 ? ["bare", "actor"] as const : ["actor", "bare"] as const;
     for (const way of order) {
       const figure = await time(ways[way]);
-      if (round > 0) figures[way].push(figure);
+      if (round >= 0) figures[way].push(figure);
     }
   }
   return figures;
