@@ -94,6 +94,8 @@ export interface Shard {
   readonly first: number;
   /** How many rows. */
   readonly count: number;
+  /** Of a matrix of a stack that is too large for one buffer: these of its rows alone. `count` is then 1. */
+  readonly part?: { readonly first: number; readonly count: number };
 }
 
 /** A tensor of this backend. Activations and tables have one shard. */

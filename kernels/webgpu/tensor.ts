@@ -25,7 +25,10 @@ export interface BindingLimits {
   readonly bindingBytes: number;
 }
 
-/** A tensor. The rows of a weight are spread over as many buffers as the binding limit asks for. */
+/**
+ * A tensor. The rows of a weight, or its matrices, are spread over as many buffers as the binding limit asks for; so
+ * are the rows of a matrix that is too large by itself.
+ */
 export class DeviceTensor implements GpuTensor {
   readonly label: string;
   readonly dtype: DType;
@@ -58,21 +61,23 @@ export class DeviceTensor implements GpuTensor {
     this.byteLength = byteLength(spec.dtype, shape);
     this.#rowBytes = this.byteLength / shape[0]!;
     const isWeight = spec.dtype !== "i32" && spec.rows === undefined && shape.length > 1;
-    const bytesOf = (count: number) =>
-      isWeight ? shardBytes(spec.dtype, shape, count) : count * this.#rowBytes;
-    const most = isWeight ? Math.max(1, Math.floor(limits.shardBytes / bytesOf(1))) : shape[0]!;
-    this.shards = split(shape[0]!, most).map(({ first, count }) => {
-      checkBinding(label, bytesOf(count), limits);
-      return { first, count, buffer: memory.allocate(label, bytesOf(count)) };
+    const places = isWeight
+      ? placesOf(spec, limits)
+      : [{ first: 0, count: shape[0]!, bytes: this.byteLength }];
+    this.shards = places.map(({ bytes, ...place }) => {
+      checkBinding(label, bytes, limits);
+      return { ...place, buffer: memory.allocate(label, bytes) };
     });
   }
 
   /** What buffers hold of a byte range, in order. */
   *pieces(byteOffset: number, byteLength: number): Generator<Piece> {
-    for (const { buffer, first, count } of this.shards) {
-      const start = first * this.#rowBytes;
+    for (const { buffer, first, count, part } of this.shards) {
+      const partBytes = this.#rowBytes / this.shape[1]!;
+      const start = first * this.#rowBytes + (part ? part.first * partBytes : 0);
+      const length = part ? part.count * partBytes : count * this.#rowBytes;
       const from = Math.max(byteOffset, start);
-      const to = Math.min(byteOffset + byteLength, start + count * this.#rowBytes);
+      const to = Math.min(byteOffset + byteLength, start + length);
       if (from < to) {
         yield { buffer, at: from - start, offset: from - byteOffset, length: to - from };
       }
@@ -88,8 +93,27 @@ function checkBinding(label: string, bytes: number, { bindingBytes }: BindingLim
   );
 }
 
-/** Equal runs of at most `most` rows; whole tiles of 64 where there are so many. */
-function split(rows: number, most: number): { first: number; count: number }[] {
+/** What a buffer holds of a weight, and its bytes. */
+type Place = Omit<Shard, "buffer"> & { readonly bytes: number };
+
+/** As few buffers as there may be: of whole rows or matrices, or of rows of one matrix each. */
+function placesOf({ dtype, shape }: TensorSpec, limits: BindingLimits): Place[] {
+  const bytesOf = (count: number) => shardBytes(dtype, shape, count);
+  if (shape.length < 3 || bytesOf(1) <= limits.shardBytes) {
+    return split(shape[0]!, limits.shardBytes / bytesOf(1))
+      .map((place) => ({ ...place, bytes: bytesOf(place.count) }));
+  }
+  const partBytes = (count: number) => shardBytes(dtype, shape.slice(1), count);
+  const parts = split(shape[1]!, limits.shardBytes / partBytes(1));
+  return Array.from(
+    { length: shape[0]! },
+    (_, first) => parts.map((part) => ({ first, count: 1, part, bytes: partBytes(part.count) })),
+  ).flat();
+}
+
+/** Equal runs of at most `limit` rows; whole tiles of 64 where there are so many. */
+function split(rows: number, limit: number): { first: number; count: number }[] {
+  const most = Math.max(1, Math.floor(limit));
   if (rows <= most) return [{ first: 0, count: rows }];
   const tile = most >= 64 ? 64 : 1;
   const shards = Math.ceil(rows / (Math.floor(most / tile) * tile));

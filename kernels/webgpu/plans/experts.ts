@@ -1,7 +1,8 @@
 import type { ExpertChoice, ExpertWeights } from "../../backend.ts";
 import type { Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
 import { planGrouped } from "./experts_grouped.ts";
-import { expertProducts, type Experts } from "./experts_products.ts";
+import { expertProducts, type Experts, planGated } from "./experts_products.ts";
+import type { Product } from "./linear_product.ts";
 import { planStreamed } from "./linear_products.ts";
 import { type LiveRows, liveRows, part, read, single, times, within } from "./operands.ts";
 import { matrixTuning } from "./tuning.ts";
@@ -48,21 +49,21 @@ export function planExperts(
 
 /** A row of workgroups for each slot, then one for each token that sums up its slots. */
 function planSingle(context: PlanContext, experts: Experts, tokens: LiveRows): Dispatch[] {
-  const { out, x, gateUp, down, chosen, masses, topK, first } = experts;
+  const { out, x, down, chosen, masses, topK, first } = experts;
   const [, dim, ffn] = down.shape as [number, number, number];
   const slots = times(tokens, topK);
   const inner = { buffer: context.scratch("experts, inner", 4 * slots.capacity * ffn) };
-  const gated = expertProducts(experts, gateUp, first, tokens, {
-    label: `experts ${gateUp.label}`,
+  const plan = (product: Product) => planStreamed(context, product, 1);
+  const gated = planGated(context, experts, first, tokens, {
+    label: `experts ${experts.gateUp.label}`,
     rows: slots,
     x: { buffer: single(x) },
     out: inner,
     width: ffn,
     results: ffn,
-    swiglu: true,
     defines: { SINGLE: true },
     bindings: [read({ buffer: chosen })],
-  });
+  }, plan);
   const summed = expertProducts(experts, down, first, tokens, {
     label: `experts ${down.label}`,
     rows: tokens,
@@ -75,5 +76,5 @@ function planSingle(context: PlanContext, experts: Experts, tokens: LiveRows): D
     combines: topK,
     bindings: [read({ buffer: chosen }), read({ buffer: masses })],
   });
-  return [...gated, ...summed].map((product) => planStreamed(context, product, 1));
+  return [...gated, ...summed.map(plan)];
 }

@@ -2,7 +2,8 @@
 import type { Counts } from "../../backend.ts";
 import type { Dispatch, PlanContext } from "../dispatch.ts";
 import { fold } from "../grid.ts";
-import { expertProducts, type Experts } from "./experts_products.ts";
+import { expertProducts, type Experts, planGated } from "./experts_products.ts";
+import type { Product } from "./linear_product.ts";
 import { planStreamed, planTiled } from "./linear_products.ts";
 import { type LiveRows, part, type Range, read, single, times, write } from "./operands.ts";
 import { matrixTuning, type Tile } from "./tuning.ts";
@@ -39,7 +40,7 @@ function planPart(
   first: number,
   tile?: Tile,
 ): Dispatch[] {
-  const { out, x, gateUp, down, topK, count } = experts;
+  const { out, x, down, topK, count } = experts;
   const [, dim, ffn] = down.shape as [number, number, number];
   const size = tile ? tile.down * tile.tokens : matrixTuning(context).streamedTile;
   const slots = times(tokens, topK);
@@ -57,16 +58,17 @@ function planPart(
     bindings: [read(tiles), read(list)],
     tiles: (counts: Counts) => tileCount(slots.count(counts), size, count),
   };
-  const gated = expertProducts(experts, gateUp, 0, tokens, {
+  const plan = (product: Product) =>
+    tile ? planTiled(context, product, tile) : planStreamed(context, product, size);
+  const gated = planGated(context, experts, 0, tokens, {
     ...shared,
-    label: `experts ${gateUp.label}`,
+    label: `experts ${experts.gateUp.label}`,
     x: from(single(x), dim),
     out: inner,
     width: ffn,
     results: ffn,
-    swiglu: true,
     defines: { GROUPED: true },
-  });
+  }, plan);
   const scattered = expertProducts(experts, down, 0, tokens, {
     ...shared,
     label: `experts ${down.label}`,
@@ -78,9 +80,8 @@ function planPart(
   });
   return [
     planLists(experts, slots, size, [write(tiles), write(list), read(chosen)]),
-    ...[...gated, ...scattered].map((product) =>
-      tile ? planTiled(context, product, tile) : planStreamed(context, product, size)
-    ),
+    ...gated,
+    ...scattered.map(plan),
     planCombine(experts, tokens, dim, [
       write(from(single(out), dim)),
       read(results),

@@ -1,8 +1,9 @@
 /** Products of rows that have experts as their weights. */
 import type { Counts, WeightDType } from "../../backend.ts";
-import type { GpuTensor } from "../dispatch.ts";
+import type { Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
 import type { Product, ProductExperts } from "./linear_product.ts";
 import type { LiveRows } from "./operands.ts";
+import { planGate } from "./swiglu.ts";
 import { rowBytes } from "./weights.ts";
 
 /** The operands of one operation. */
@@ -32,7 +33,10 @@ export type ExpertProduct =
   & Omit<Product, "weight" | "weights" | "experts">
   & Omit<ProductExperts, "weightBytes">;
 
-/** One product a shard of a stack of matrices, which number their experts from `base` on. */
+/**
+ * One product a shard of a stack of matrices, which number their experts from `base` on. Shards of parts of a matrix
+ * give the columns of their rows.
+ */
 export function expertProducts(
   { count, topK }: Experts,
   weight: GpuTensor,
@@ -40,26 +44,55 @@ export function expertProducts(
   tokens: LiveRows,
   { defines, bindings, tiles, combines = 0, ...product }: ExpertProduct,
 ): Product[] {
-  const [, rows, k] = weight.shape as [number, number, number];
-  const bytes = rows * rowBytes(weight.dtype as WeightDType, k);
+  const [, matrixRows, k] = weight.shape as [number, number, number];
   const used = (counts: Counts) => Math.min(tokens.count(counts) * topK, count) / count;
-  return weight.shards.map((shard) => ({
-    ...product,
-    weight,
-    weights: shard.buffer,
-    experts: {
-      defines: {
-        ...defines,
-        SLOTS: topK,
-        FIRST_EXPERT: base + shard.first,
-        EXPERTS: shard.count,
-        MATRIX_ROWS: rows,
-        COMBINE: combines > 0,
+  return weight.shards.map(({ buffer, first, count, part }) => {
+    const rows = part?.count ?? matrixRows;
+    const bytes = count * rows * rowBytes(weight.dtype as WeightDType, k);
+    return {
+      ...product,
+      ...(part && { column: part.first, results: part.count }),
+      weight,
+      weights: buffer,
+      experts: {
+        defines: {
+          ...defines,
+          SLOTS: topK,
+          FIRST_EXPERT: base + first,
+          EXPERTS: count,
+          MATRIX_ROWS: rows,
+          COMBINE: combines > 0,
+        },
+        combines,
+        bindings,
+        ...(tiles && { tiles }),
+        weightBytes: (counts) => used(counts) * bytes,
       },
-      combines,
-      bindings,
-      ...(tiles && { tiles }),
-      weightBytes: (counts) => used(counts) * shard.count * bytes,
-    },
-  }));
+    };
+  });
+}
+
+/**
+ * `out = silu(gate x) * up x` of rows with experts, in the products that `plan` makes dispatches of. Where a matrix lies
+ * in several buffers, gates and ups are products of their own.
+ */
+export function planGated(
+  context: PlanContext,
+  experts: Experts,
+  base: number,
+  tokens: LiveRows,
+  product: ExpertProduct,
+  plan: (product: Product) => Dispatch,
+): Dispatch[] {
+  const { gateUp } = experts;
+  if (gateUp.shards.every(({ part }) => !part)) {
+    return expertProducts(experts, gateUp, base, tokens, { ...product, swiglu: true }).map(plan);
+  }
+  const { rows, width: ffn, out } = product;
+  const both = { buffer: context.scratch("experts, gates and ups", 8 * rows.capacity * ffn) };
+  const halves = { ...product, out: both, width: 2 * ffn };
+  return [
+    ...expertProducts(experts, gateUp, base, tokens, halves).map(plan),
+    planGate(rows, ffn, out, both),
+  ];
 }

@@ -1,7 +1,7 @@
 import type { Dispatch, GpuTensor, PlanContext } from "../dispatch.ts";
 import { fold } from "../grid.ts";
 import { planProduct } from "./linear_products.ts";
-import { liveRows, read, single, write } from "./operands.ts";
+import { type LiveRows, liveRows, type Range, read, single, write } from "./operands.ts";
 
 const GROUP = 256;
 
@@ -35,18 +35,16 @@ export function planSwiglu(
       results: count,
     })
   );
-  return [...halves, planGate(out, both.buffer)];
+  return [...halves, planGate(liveRows(out), ffn, { buffer: single(out) }, both)];
 }
 
-/** `out = silu(gate) * up`. */
-function planGate(out: GpuTensor, both: GPUBuffer): Dispatch {
-  const ffn = out.shape[1]!;
-  const rows = liveRows(out);
+/** `out = silu(gate) * up`; rows of `both` have `ffn` gates, then as many ups. */
+export function planGate(rows: LiveRows, ffn: number, out: Range, both: Range): Dispatch {
   return {
     label: "swiglu",
     kernel: "swiglu_gate",
     defines: { GROUP, LIVE: rows.wgsl, FFN: ffn },
-    bindings: [write({ buffer: single(out) }), read({ buffer: both })],
+    bindings: [write(out), read(both)],
     grid: (counts, into) => fold(into, Math.ceil(rows.count(counts) * ffn / GROUP)),
     cost: (counts) => ({
       bytes: 12 * rows.count(counts) * ffn,

@@ -72,8 +72,8 @@ export function planSeal(context: PlanContext, tensor: GpuTensor): Dispatch[] {
   const { dtype, shape } = tensor;
   if (!isWeightDType(dtype) || shape.length < 2 || isArranged(dtype, shape.at(-1)!)) return [];
   const matrix = elements(shape.slice(1, -1));
-  return tensor.shards.flatMap(({ buffer, count }) =>
-    arrangeRows(context, tensor, dtype, buffer, count * matrix)
+  return tensor.shards.flatMap(({ buffer, count, part }) =>
+    arrangeRows(context, tensor, dtype, buffer, part?.count ?? count * matrix)
   );
 }
 

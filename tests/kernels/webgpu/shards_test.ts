@@ -62,7 +62,7 @@ const computations: Readonly<Record<string, Compute>> = {
 };
 
 for (const [name, compute] of Object.entries(computations)) {
-  // A matrix of an expert is not cut: the limit holds a few of them.
+  // The limit holds a few matrices of experts.
   const shardBytes = name === "experts" ? 1_200_000 : SHARD_BYTES;
   gpuTest(`${name}() of weights in shards agrees with whole ones`, async (cut) => {
     await using whole = await openBackend();
@@ -71,6 +71,23 @@ for (const [name, compute] of Object.entries(computations)) {
       assertNear(await compute(cut, dtype), expected, dtype, 1e-6);
     }
   }, { shardBytes });
+}
+
+const never = { groupedRows: 1e9, tiledRows: 1e9, largeTiledRows: 1e9 };
+const ways = {
+  "slot by slot": never,
+  "in groups": { ...never, groupedRows: 0 },
+  "in tiles": { groupedRows: 0, tiledRows: 0, largeTiledRows: 0 },
+};
+for (const [way, tuning] of Object.entries(ways)) {
+  const name = `experts() ${way} of matrices in several buffers agrees with whole ones`;
+  // A matrix of gates and ups is cut in three, one of downs in two.
+  gpuTest(name, async (cut) => {
+    await using whole = await openBackend({ tuning });
+    const compute = computations["experts"]!;
+    const expected = await compute(whole.backend, "q8_0");
+    assertNear(await compute(cut, "q8_0"), expected, way, 1e-6);
+  }, { shardBytes: 60_000, tuning });
 }
 
 gpuTest(
