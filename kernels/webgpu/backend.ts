@@ -139,7 +139,7 @@ class DeviceBackend implements WebGpuBackend, Arena {
     const tensor = this.resolve(handle);
     checkValues("read", tensor, into);
     checkRange("read", tensor, 0, into.length, tensor.size);
-    if (tensor.state === "arranging" || tensor.state === "arranged") {
+    if (tensor.state !== "open" && tensor.state !== "sealed") {
       throw new KernelError("InvalidArgument", `Cannot read a rearranged weight: ${tensor.label}`);
     }
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
@@ -156,6 +156,8 @@ class DeviceBackend implements WebGpuBackend, Arena {
     const recorder = new DeviceRecorder(this);
     build(recorder);
     const { dispatches, weights, length, capacity } = recorder;
+    // The device arranges what is complete while kernels are compiled, so that the first run need not wait for it.
+    for (const weight of weights) if (weight.state === "sealed") this.#startArranging(weight);
     return this.#program({
       label,
       length,
@@ -212,14 +214,20 @@ class DeviceBackend implements WebGpuBackend, Arena {
     const weights = program.unarranged;
     if (weights.length === 0) return;
     for (const weight of weights) this.#startArranging(weight);
-    await this.#gpu.faults.check();
-    for (const weight of weights) if (weight.state === "arranging") weight.state = "arranged";
+    const settle = (state: "arranged" | "broken") => {
+      for (const weight of weights) if (weight.state === "arranging") weight.state = state;
+    };
+    await this.#gpu.faults.check().catch((error) => {
+      settle("broken");
+      throw error;
+    });
+    settle("arranged");
     program.unarranged = [];
   }
 
   #startArranging(tensor: DeviceTensor): void {
-    if (tensor.state === "arranged") return;
-    if (tensor.state === "arranging") {
+    if (tensor.state === "arranging" || tensor.state === "arranged") return;
+    if (tensor.state === "broken") {
       throw new KernelError("Unsupported", `Cannot use a weight half arranged: ${tensor.label}`);
     }
     this.seal(tensor);

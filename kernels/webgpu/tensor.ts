@@ -41,8 +41,11 @@ export class DeviceTensor implements GpuTensor {
   readonly width: number;
   readonly shards: readonly Shard[];
   readonly #rowBytes: number;
-  /** Open: may be loaded. Sealed: complete. Arranged: used as a weight, and no longer as it was loaded. */
-  state: "open" | "sealed" | "arranging" | "arranged" = "open";
+  /**
+   * Open: may be loaded. Sealed: complete. Arranged: used as a weight, and no longer as it was loaded; arranging as long
+   * as it is not known whether the device did that, and broken where it did not.
+   */
+  state: "open" | "sealed" | "arranging" | "arranged" | "broken" = "open";
 
   constructor(spec: TensorSpec, readonly owner: object, memory: Memory, limits: BindingLimits) {
     const { label, shape } = spec;
