@@ -70,6 +70,18 @@ sharedTest(
       assert.equal(await leaving.ended, 0);
     }, () => cluster.join("d"));
 
+    await step("while an operator drains a node, which hands over all it has", async () => {
+      const drain = `${cluster.node("a").url}/admin/nodes/c/drain`;
+      const response = await fetch(drain, { method: "POST" });
+      assert.deepEqual(await response.json(), { node: "c", draining: true });
+    }, async () => {
+      const hosted = () => cluster.observer.nodes.get("c")!.parts.length;
+      await cluster.observer.until("c hosts nothing", () => hosted() === 0);
+      cluster.node("c").signal("SIGTERM");
+      assert.equal(await cluster.node("c").ended, 0);
+      await cluster.join("c");
+    });
+
     await t.step("a client that goes away in mid-stream frees the replica", async () => {
       const stream = await cluster.client.completions.create({
         ...{ model: "dense", prompt: "Once", max_tokens: 400, temperature: 0, stream: true },
