@@ -7,6 +7,8 @@ import { generate } from "../../../examples/zoo/tasks/mod.ts";
 import { createLogger, createMetrics, systemClock } from "../../../runtime/mod.ts";
 import { withAdapter } from "../../support/gpu.ts";
 import { runTask } from "../../support/server.ts";
+import { sharedTest } from "../../support/shared.ts";
+import { greedyIds, publishedIds } from "./support.ts";
 
 const models = new URL("../../../examples/zoo/models/", import.meta.url).pathname;
 const log = createLogger({ level: "silent" });
@@ -120,6 +122,26 @@ if (withAdapter("startNode() serves from a GPU")) {
       assert.equal(now.devices[1]?.kind, "gpu", "the device came back");
     });
   });
+
+  sharedTest(
+    "startNode() serves layers on a GPU and the rest on the CPU as one model",
+    "models/stories260K",
+    async (model) => {
+      const partitions = [{ layers: 3, device: "gpu" }, { layers: 2, device: "cpu" }];
+      const config = parseConfig({
+        devices: [cpu, { name: "gpu", kind: "gpu" }],
+        families: [{ name: "family", levels: [{ name: "one", model, partitions }] }],
+      });
+      const node = await startNode(config, { log });
+      try {
+        const { prompt, ids } = publishedIds(model);
+        const found = await greedyIds(node.routers.get("family")!, prompt, ids.length);
+        assert.deepEqual(found, ids);
+      } finally {
+        await node.close();
+      }
+    },
+  );
 
   Deno.test("deno task serve refuses what the GPU's memory cannot hold, with the numbers", async () => {
     const args = ["serve", "--device", "gpu", "--gpu-memory", "20MB", "--port", "0"];
