@@ -41,7 +41,7 @@ export async function connectNats(
 ): Promise<NatsTransport> {
   const settings = readOptions(options);
   const connect = async () => {
-    const transport = new TwoLines((events) => Line.open(settings, { clock, rng }, events));
+    const transport = new Lines((events) => Line.open(settings, { clock, rng }, events));
     await transport.open();
     return transport;
   };
@@ -80,7 +80,7 @@ export function openStoreLine(
   transport: NatsTransport,
   down: (why: string) => void,
 ): Promise<StoreLine> {
-  if (transport instanceof TwoLines) return transport.openMore(down);
+  if (transport instanceof Lines) return transport.openMore(down);
   throw new ActorError("Denied", "Expected a transport of connectNats()");
 }
 
@@ -89,10 +89,10 @@ type LineName = "control" | "bulk";
 type OpenLine = (events: LineEvents) => Promise<Line>;
 
 /**
- * Two connections at first: messages between actors, which may be large, have one of their own and hold up
+ * Two connections, and more for stores: messages between actors, which may be large, have one of their own and hold up
  * nothing else. Under each, what one sender publishes keeps its order.
  */
-class TwoLines implements NatsTransport {
+class Lines implements NatsTransport {
   readonly closed: Promise<Error | void>;
   readonly #watchers = new Set<(event: TransportEvent) => void>();
   readonly #down = new Set<LineName>();
