@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MOST_ROUNDS, type Step, type StepResult } from "../../kernels/mod.ts";
+import type { Step, StepResult } from "../../kernels/mod.ts";
 import { reject } from "../../runtime/mod.ts";
 import type {
   HiddenStates,
@@ -25,6 +25,9 @@ import {
 
 /** Alternatives to a token. */
 const mostAlternatives = 20;
+
+/** Rounds of a step; those of the kernels, which edges do not load. */
+const mostRounds = 16;
 
 const replicaRequest = z.object({
   id: shortText,
@@ -60,7 +63,7 @@ const step = z.object({
   controls: float32s,
   integers: int32s,
   history: int32s,
-  rounds: z.int().min(1).max(MOST_ROUNDS).exactOptional(),
+  rounds: z.int().min(1).max(mostRounds).exactOptional(),
 }).refine(
   ({ tokens, positions, sequences }) =>
     [positions, sequences].every((list) => list.length >= tokens),

@@ -149,7 +149,9 @@ Deno.test("createNatsStore() is there again after its server was, and has lost w
   await until(() => !transport.isUp);
   await rejectsWith("NoRoute", inMemory.get("k"));
   await server.restart();
-  await until(() => transport.isUp);
+  for (const store of [onDisk, inMemory]) {
+    await until(() => store.get("k").then(() => true, () => false));
+  }
   assert.deepEqual(await onDisk.get("k"), { value: 1, version: versions[0] });
   assert.equal(await inMemory.get("k"), null);
   assert.equal(await inMemory.compareAndSet("k", versions[1]!, 2), null, "of another life");
