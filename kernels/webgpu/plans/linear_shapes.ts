@@ -28,37 +28,67 @@ export interface StreamShape {
   readonly chunk: number;
 }
 
-/** The lanes do not depend on the tile, so that neither does the order in which a row's products are summed. */
+/** What a workgroup takes of a product, for tiles of at most `tile` rows of x. */
 export function streamShape(context: PlanContext, product: Product, tile: number): StreamShape {
-  const { weight, swiglu = false, experts } = product;
-  const tuning = matrixTuning(context);
-  const units = unitsOf(weight.dtype as WeightDType, weight.shape.at(-1)!);
-  const slots = experts?.combines || 1;
-  const few = weightRows(product) / tuning.groups;
-  const useful = 2 ** Math.ceil(Math.log2(slots * units));
-  const packedLanes = mostPackedLanes(context, product);
+  const lanes = lanesOf(context, product);
+  const chunk = isPackable(context, product) ? chunkOf(context, product, lanes, tile) : 0;
+  const [sets, rows] = sharesOf(context, product, tile, lanes, chunk);
+  return { lanes, sets, rows, depth: depthOf(context, product, lanes), chunk };
+}
+
+/** They do not depend on the tile, so that neither does the order in which a row's products are summed. */
+function lanesOf(context: PlanContext, product: Product): number {
+  const { threads, packedThreads, groups } = matrixTuning(context);
   const isPacked = isPackable(context, product);
-  const threads = isPacked ? tuning.packedThreads : tuning.threads;
-  const abreast = few < 1 || slots > 1 ? 4 * threads : threads;
-  const lanes = Math.max(
-    LEAST_LANES,
-    Math.min(abreast, useful, isPacked ? packedLanes : MAX_THREADS),
-  );
-  const chunk = isPacked ? chunkOf(tuning, weight.dtype, lanes, slots * units, tile) : 0;
-  const shared = context.device.limits.maxComputeWorkgroupStorageSize -
-    chunk * xUnitBytes(weight.dtype, tile);
+  const own = isPacked ? packedThreads : threads;
+  const isNarrow = weightRows(product) < groups || slotsOf(product) > 1;
+  const useful = 2 ** Math.ceil(Math.log2(rowUnits(product)));
+  const most = isPacked ? mostPackedLanes(context, product) : MAX_THREADS;
+  return Math.max(LEAST_LANES, Math.min(isNarrow ? 4 * own : own, useful, most));
+}
+
+/** Sets, and rows of each: fewer where the product has too few rows for all workgroups, or memory is short. */
+function sharesOf(
+  context: PlanContext,
+  product: Product,
+  tile: number,
+  lanes: number,
+  chunk: number,
+): [sets: number, rows: number] {
+  const { weight: { dtype }, swiglu = false } = product;
+  const tuning = matrixTuning(context);
+  const few = weightRows(product) / tuning.groups;
   const least = swiglu ? 2 : 1;
-  let [sets, rows] = mostShared(tuning, weight.dtype, tile, isPacked);
+  const room = context.device.limits.maxComputeWorkgroupStorageSize -
+    chunk * xUnitBytes(dtype, tile);
+  const abreast = context.subgroups ? LEAST_SUBGROUP : 1;
+  let [sets, rows] = mostShared(tuning, dtype, tile, chunk > 0);
   rows = Math.max(least, rows);
   sets = Math.min(sets, MAX_THREADS / lanes);
-  const fits = () =>
-    4 * lanes * sets * (rows + 1) * tile <= shared * (context.subgroups ? LEAST_SUBGROUP : 1);
+  const fits = () => 4 * lanes * sets * (rows + 1) * tile <= room * abreast;
   while (sets > 1 && (sets * rows > few || !fits())) sets /= 2;
   while (rows > least && (rows > few || !fits())) rows /= 2;
   while (weightRows(product) / (sets * rows) > MAX_GROUPS) rows *= 2;
-  let { depth } = tuning;
-  while (depth > 1 && (experts?.combines || units % (lanes * depth) > 0)) depth /= 2;
-  return { lanes, sets, rows, depth, chunk };
+  return [sets, rows];
+}
+
+/** Where rows divide so; slots are taken one by one. */
+function depthOf(context: PlanContext, product: Product, lanes: number): number {
+  if (product.experts?.combines) return 1;
+  let { depth } = matrixTuning(context);
+  while (depth > 1 && rowUnits(product) % (lanes * depth) > 0) depth /= 2;
+  return depth;
+}
+
+/** Rows of x that each result sums up. */
+function slotsOf({ experts }: Product): number {
+  return experts?.combines || 1;
+}
+
+/** Units of the weight that each result sums up. */
+function rowUnits(product: Product): number {
+  const { dtype, shape } = product.weight;
+  return slotsOf(product) * unitsOf(dtype as WeightDType, shape.at(-1)!);
 }
 
 /** Sets of threads, and rows each, of a workgroup where nothing stands against it. */
@@ -93,15 +123,10 @@ export function isPackable(context: PlanContext, product: Product): boolean {
 }
 
 /** Whole rounds of all lanes within `packedBytes`: one at least, and no more than needed. */
-function chunkOf(
-  { packedBytes }: MatrixTuning,
-  dtype: DType,
-  lanes: number,
-  units: number,
-  tile: number,
-): number {
-  const rounds = Math.floor(packedBytes / xUnitBytes(dtype, tile) / lanes);
-  return lanes * Math.max(1, Math.min(rounds, Math.ceil(units / lanes)));
+function chunkOf(context: PlanContext, product: Product, lanes: number, tile: number): number {
+  const { packedBytes } = matrixTuning(context);
+  const rounds = Math.floor(packedBytes / xUnitBytes(product.weight.dtype, tile) / lanes);
+  return lanes * Math.max(1, Math.min(rounds, Math.ceil(rowUnits(product) / lanes)));
 }
 
 function xUnitBytes(dtype: DType, tile: number): number {
