@@ -10,11 +10,6 @@ export type { Mapping } from "./mapper.ts";
 export type { DispatchProfile } from "./profile.ts";
 export type { Cost } from "./dispatch.ts";
 export type { GpuProvider } from "./provider.ts";
-export {
-  tuneGpu,
-  type TuneOptions,
-  type Tuning,
-  type TuningCache,
-  type TuningTrial,
-} from "./tune.ts";
+export { tuneGpu, type TuneOptions, type TuningCache, type TuningTrial } from "./tune.ts";
+export type { Tuning } from "./tuning_steps.ts";
 export type { WebGpuCounters } from "./runner.ts";

@@ -3,10 +3,8 @@ import type { WeightDType } from "../backend.ts";
 import { KernelError } from "../errors.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "./backend.ts";
 import type { Gpu } from "./gpu.ts";
-import { named, tuningOf } from "./plans/mod.ts";
-
-/** Constants by name. */
-export type Tuning = Readonly<Record<string, number>>;
+import { tuningOf } from "./plans/mod.ts";
+import { type Tuning, type TuningStep, tuningSteps, type TuningWorkload } from "./tuning_steps.ts";
 
 /** Where constants are kept from one start to the next. */
 export interface TuningCache {
@@ -36,89 +34,10 @@ export interface TuneOptions {
   readonly report?: (trial: TuningTrial) => void;
 }
 
-/** Products of `rows` rows with several weights of each shape, too many for a cache. */
-export interface TuningWorkload {
-  /** Its name in reports. */
-  readonly name: string;
-  /** Live rows. */
-  readonly rows: number;
-  /** Dtypes of the weights. */
-  readonly dtypes: readonly WeightDType[];
-  /** `[n, k]` of the weights. */
-  readonly shapes: readonly (readonly [n: number, k: number])[];
-  /** Weights of each shape. */
-  readonly copies: number;
-}
-
-/** Some constants that are chosen together. */
-export interface TuningStep {
-  readonly workload: TuningWorkload;
-  readonly candidates: readonly Tuning[];
-}
-
 /** A change of the kernels makes what was measured before worthless. */
 const VERSION = 3;
 const RUNS = 3;
 
-const streamed = {
-  dtypes: ["f16", "q8_0", "q4_0", "q4_k"],
-  shapes: [[4096, 4096], [14336, 4096], [4096, 14336]],
-  copies: 2,
-} as const;
-const tiled = { dtypes: ["f16", "q8_0"], shapes: [[4096, 4096]], copies: 1 } as const;
-
-const alone = { name: "decode of 1", rows: 1, ...streamed };
-const several = { name: "decode of 8", rows: 8, ...streamed };
-const blocks = ["q8_0", "q4_0", "q4_k"] as const;
-const steps: readonly TuningStep[] = [
-  {
-    workload: { ...alone, dtypes: ["f16"] },
-    candidates: [64, 32, 128].flatMap((threads) =>
-      [2, 1, 4].map((rowsAlone) => ({ threads, rowsAlone }))
-    ),
-  },
-  { workload: { ...alone, dtypes: ["f16"] }, candidates: [1, 2].map((depth) => ({ depth })) },
-  {
-    workload: { ...several, dtypes: blocks },
-    candidates: [
-      { packed: 1, packedThreads: 32, packedSets: 8 },
-      { packed: 1, packedThreads: 32, packedSets: 4 },
-      { packed: 1, packedThreads: 64, packedSets: 4 },
-      { packed: 0 },
-    ],
-  },
-  {
-    workload: { ...alone, dtypes: blocks },
-    candidates: [4, 2].flatMap((packedRowsAlone) =>
-      [4, 2].map((narrowRowsAlone) => ({ packedRowsAlone, narrowRowsAlone }))
-    ),
-  },
-  {
-    workload: { ...several, dtypes: ["f16", "q8_0"] },
-    candidates: [4, 2, 8].flatMap((rows) => [4, 8].map((streamedTile) => ({ rows, streamedTile }))),
-  },
-  {
-    workload: { name: "prefill of 512", rows: 512, ...tiled },
-    candidates: [
-      { across: 8, down: 16, rows: 8, tokens: 8, slices: 1, strip: 4 },
-      { across: 16, down: 8, rows: 8, tokens: 8, slices: 1, strip: 4 },
-      { across: 8, down: 8, rows: 8, tokens: 8, slices: 1, strip: 4 },
-      { across: 16, down: 8, rows: 4, tokens: 8, slices: 1, strip: 4 },
-      { across: 16, down: 16, rows: 4, tokens: 4, slices: 1, strip: 4 },
-    ].map((tile) => named("large", tile)),
-  },
-  // Streamed, or not as before: the last step that streams decides.
-  ...[16, 20, 24, 32, 48].flatMap((rows) => [
-    {
-      workload: { ...tiled, name: `prefill of ${rows}`, rows, dtypes: ["f16"] as const },
-      candidates: [{ fewRows: rows }, {}],
-    },
-    {
-      workload: { ...tiled, name: `prefill of ${rows}`, rows, dtypes: ["q8_0"] as const },
-      candidates: [{ packedFewRows: rows }, {}],
-    },
-  ]),
-];
 const LEAST_FEW_ROWS = 8;
 
 /** How much faster another candidate must be than the one before: less may be chance. */
@@ -137,10 +56,10 @@ export async function tuneGpu(
   const adapter = `${gpu.info.description}, ${gpu.info.provider}, ${VERSION}`;
   const start = { ...tuningOf(gpu.info), fewRows: LEAST_FEW_ROWS, packedFewRows: LEAST_FEW_ROWS };
   const known = await cache?.get(adapter);
-  if (couldBeFound(known, start, steps)) return known;
+  if (couldBeFound(known, start, tuningSteps)) return known;
   begin?.(adapter);
   let isMeasured = false;
-  const tuning = await search(start, steps, async (workload, candidate) => {
+  const tuning = await search(start, tuningSteps, async (workload, candidate) => {
     const seconds = await measure(gpu, workload, candidate).catch(ifPossible);
     isMeasured ||= seconds < Infinity;
     report?.({ workload: workload.name, tuning: candidate, seconds });

@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { type Gpu, tuneGpu, type Tuning } from "../../../kernels/webgpu/mod.ts";
 import { tuningOf } from "../../../kernels/webgpu/plans/tuning.ts";
-import {
-  couldBeFound,
-  measure,
-  search,
-  type TuningStep,
-  type TuningWorkload,
-} from "../../../kernels/webgpu/tune.ts";
+import { couldBeFound, measure, search } from "../../../kernels/webgpu/tune.ts";
+import type { TuningStep, TuningWorkload } from "../../../kernels/webgpu/tuning_steps.ts";
 import { gpuTest } from "../../support/gpu.ts";
 
 const workload: TuningWorkload = {
