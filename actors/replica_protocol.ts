@@ -48,7 +48,10 @@ export interface ReplicaProtocol {
    * draining: at once, or after any token. Another replica then goes on from the ids so far.
    */
   generate(request: ReplicaRequest): AsyncIterable<SampledToken>;
-  /** Takes no more requests, and ends every running one with `Moved` after its next token. Answers when none is left. */
+  /**
+   * Takes no more requests, and ends every running one with `Moved` after its next token. Answers when none is left
+   * and all tokens are read, or two seconds later.
+   */
   drain(): void;
   /** Reports its load. */
   status(): ReplicaLoad;

@@ -45,7 +45,7 @@ export { ActorError, reject } from "./errors.ts";
 export type { ActorErrorCode, ActorErrorOptions } from "./errors.ts";
 export { DeadLetters } from "./dead_letters.ts";
 export type { DeadLetter, DeadLetterReason } from "./dead_letters.ts";
-export { FakeClock, sleep, systemClock } from "./clock.ts";
+export { FakeClock, settledWithin, sleep, systemClock } from "./clock.ts";
 export type { Clock } from "./clock.ts";
 export { seededRng, systemRng } from "./rng.ts";
 export type { Rng } from "./rng.ts";

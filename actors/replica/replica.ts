@@ -5,6 +5,7 @@ import {
   type Context,
   defineActor,
   reject,
+  settledWithin,
 } from "../../runtime/mod.ts";
 import { checkReplicaRequest } from "../checks/mod.ts";
 import type { ReplicaLoad, ReplicaProtocol, ReplicaRequest } from "../replica_protocol.ts";
@@ -51,10 +52,15 @@ interface ReplicaState {
   active: number;
   /** Resolved when the last sequence has left; absent while requests are taken. */
   draining: PromiseWithResolvers<void> | undefined;
+  /** Streams that are being read; each is settled when its reader has all of it or has left. */
+  readonly streams: Set<Promise<void>>;
 }
 
 /** Asks a replica that is overloaded again after this long. */
 const RETRY_AFTER_MS = 1000;
+
+/** How long a drained replica stays for those who read slowly; later ones start again from what they have. */
+const READERS_MS = 2000;
 
 /** Tokens of decode steps that are asked for in one may come together if all of them take no longer. */
 const BURST_MS = 10;
@@ -77,6 +83,7 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
       meter: new StepMeter(context.clock),
       active: 0,
       draining: undefined,
+      streams: new Set(),
     };
   },
   receive: {
@@ -86,6 +93,8 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
       const sequence = new Sequence(request, queue, state.args.limits.context);
       const cancel = () => queue.close();
       context.signal.addEventListener("abort", cancel, { once: true });
+      const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+      state.streams.add(ended);
       state.scheduler.submit(sequence);
       wake(state, context);
       try {
@@ -93,6 +102,8 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
       } finally {
         context.signal.removeEventListener("abort", cancel);
         sequence.cancelled = true;
+        state.streams.delete(ended);
+        end();
       }
     },
     status: ({ scheduler, meter, microBatches, draining }): ReplicaLoad => ({
@@ -107,11 +118,12 @@ export const Replica: AnyActorDefinition = defineActor<ReplicaTurns, ReplicaStat
       preemptions: scheduler.preemptions,
       busyMs: meter.busyMs,
     }),
-    async drain(state) {
+    async drain(state, _message, { clock }) {
       state.draining ??= Promise.withResolvers();
       moveAway(state);
       if (state.active === 0) state.draining.resolve();
       await state.draining.promise;
+      await settledWithin(clock, READERS_MS, [...state.streams]);
     },
     async advance(state, _message, context) {
       try {

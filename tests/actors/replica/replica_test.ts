@@ -167,6 +167,35 @@ Deno.test("Replica drains: running requests move at a token's boundary, new ones
   await fleet.until(replica!.ask("drain"));
 });
 
+Deno.test("Replica that drains stays for slow readers, but not for long", async () => {
+  await using fleet = await Fleet.start({ costsMs });
+  const [replica] = fleet.replicas;
+  const open = () => {
+    const stream = replica!.stream("generate", request(prompt, 60), { credits: 1 });
+    return stream[Symbol.asyncIterator]();
+  };
+  const [slow, asleep] = [open(), open()];
+  const tokens = [(await fleet.until(slow.next())).value as SampledToken];
+  await fleet.until(asleep.next());
+  await fleet.clock.advance(205);
+  let isDrained = false;
+  const drained = replica!.ask("drain").then(() => isDrained = true);
+  await fleet.clock.advance(100);
+  assert(!isDrained, "two have tokens to read");
+  const failure = await fleet.until(
+    (async () => {
+      for (let next = await slow.next(); !next.done; next = await slow.next()) {
+        tokens.push(next.value);
+      }
+    })().catch((error) => error),
+  );
+  assert.equal(failure.code, "Moved");
+  assertBeginning(tokens, 5);
+  assert(!isDrained, "one has tokens to read");
+  await fleet.until(drained);
+  await asleep.return?.();
+});
+
 Deno.test("Replica that lost a partition fails its requests and starts anew on the next one", async () => {
   await using fleet = await Fleet.start({ costsMs });
   const [replica] = fleet.replicas;
