@@ -1,5 +1,5 @@
 import { type Backend, TOP_LOGPROBS } from "../../kernels/mod.ts";
-import { counts, input, integers, output, recordMany } from "./workload.ts";
+import { counts, integers, noise, output, recordMany } from "./workload.ts";
 import type { Prepared, Workload } from "./workload.ts";
 
 const mostSamples = 32;
@@ -24,12 +24,18 @@ export const samplings: readonly Workload[] = [32000, 151936].flatMap((vocabular
   }))
 );
 
+/** Logits as a trained model has them: a few dozen stand out by up to 12, the rest is level. */
+function peaked(length: number): Float32Array {
+  return noise(length, 3).map((value) => value / 2 + 12 * value ** 400);
+}
+
 function prepare(
   backend: Backend,
   vocabulary: number,
   { temperature, topP }: typeof variants[number],
 ): Prepared {
-  const logits = input(backend, mostSamples, vocabulary, "samples");
+  const logits = output(backend, mostSamples, vocabulary, "samples");
+  backend.write(logits, peaked(mostSamples * vocabulary));
   const controls = output(backend, mostSamples, 8, "samples");
   const perRow = [temperature, topP, 0, 1, 0, 0, 0, 0];
   backend.write(controls, Float32Array.from({ length: 8 * mostSamples }, (_, i) => perRow[i % 8]!));

@@ -213,13 +213,26 @@ function penalise(op: usize, row: i32, pairs: i32, scores: usize, n: i32): void 
 }
 
 function argmax(scores: usize, n: i32): i32 {
-  let highest = -Infinity as f32;
-  for (let i = 0; i < n; i++) highest = max(highest, load<f32>(scores + (<usize>i << 2)));
-  return indexOf(scores, n, highest);
+  return indexOf(scores, n, highestOf(scores, n));
+}
+
+function highestOf(scores: usize, n: i32): f32 {
+  let lanes = f32x4.splat(-Infinity);
+  let i = 0;
+  for (; i + 4 <= n; i += 4) lanes = f32x4.max(lanes, v128.load(scores + (<usize>i << 2)));
+  let highest = max4(lanes);
+  for (; i < n; i++) highest = max(highest, load<f32>(scores + (<usize>i << 2)));
+  return highest;
 }
 
 function divide(scores: usize, n: i32, divisor: f32): void {
-  for (let i = 0; i < n; i++) {
+  const divisors = f32x4.splat(divisor);
+  let i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const at = scores + (<usize>i << 2);
+    v128.store(at, f32x4.div(v128.load(at), divisors));
+  }
+  for (; i < n; i++) {
     const at = scores + (<usize>i << 2);
     store<f32>(at, load<f32>(at) / divisor);
   }
@@ -229,22 +242,51 @@ function divide(scores: usize, n: i32, divisor: f32): void {
 function drawFrom(op: usize, row: i32, scores: usize, n: i32): i32 {
   const tokens = scores + (<usize>n << 2), masses = tokens + (<usize>n << 2);
   const buckets = (masses + (<usize>n << 2) + 15) & ~15;
-  for (let i = 0; i < n; i++) store<i32>(tokens + (<usize>i << 2), i);
+  fillIndices(tokens, n);
   const topK = integer(op, row, 5);
   if (topK > 0 && topK < n) n = keepTop(scores, tokens, 0, n, <f64>topK, buckets);
   const total = weigh(scores, masses, n);
   const topP = control(op, row, 1);
   if (topP < 1.0) {
+    // Tokens that together weigh less than top-p leaves out are not among those that it keeps; half, to be sure.
+    const light = <f32>(0.5 * (1.0 - <f64>topP) * total / <f64>n);
+    n = dropLight(scores, tokens, masses, n, light);
     n = keepTop(scores, tokens, masses, n, <f64>topP * total, buckets);
     weigh(scores, masses, n);
   }
   return walk(tokens, masses, n, control(op, row, 2), integer(op, row, 0), integer(op, row, 1), integer(op, row, 2));
 }
 
+function fillIndices(tokens: usize, n: i32): void {
+  let four = i32x4(0, 1, 2, 3), i = 0;
+  for (; i + 4 <= n; i += 4) {
+    v128.store(tokens + (<usize>i << 2), four);
+    four = i32x4.add(four, i32x4.splat(4));
+  }
+  for (; i < n; i++) store<i32>(tokens + (<usize>i << 2), i);
+}
+
+/** Moves all whose mass is at least `light` to the front, in index order. Returns how many. */
+function dropLight(scores: usize, tokens: usize, masses: usize, n: i32, light: f32): i32 {
+  const bound = f32x4.splat(light);
+  let kept = 0;
+  for (let i = 0; i < n; i++) {
+    while (i + 4 <= n && !v128.any_true(f32x4.ge(v128.load(masses + (<usize>i << 2)), bound))) i += 4;
+    if (i >= n) break;
+    const at = <usize>i << 2, to = <usize>kept << 2;
+    const mass = load<f32>(masses + at);
+    if (!(mass >= light)) continue;
+    store<f32>(scores + to, load<f32>(scores + at));
+    store<i32>(tokens + to, load<i32>(tokens + at));
+    store<f32>(masses + to, mass);
+    kept++;
+  }
+  return kept;
+}
+
 /** Masses `e^(score - max)`; returns their sum. */
 function weigh(scores: usize, masses: usize, n: i32): f64 {
-  let highest = -Infinity as f32;
-  for (let i = 0; i < n; i++) highest = max(highest, load<f32>(scores + (<usize>i << 2)));
+  const highest = highestOf(scores, n);
   const shift = f32x4.splat(highest);
   let total: f64 = 0;
   let i = 0;
