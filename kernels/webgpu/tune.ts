@@ -35,10 +35,8 @@ export interface TuneOptions {
 }
 
 /** A change of the kernels makes what was measured before worthless. */
-const VERSION = 3;
+const VERSION = 4;
 const RUNS = 3;
-
-const LEAST_FEW_ROWS = 8;
 
 /** How much faster another candidate must be than the one before: less may be chance. */
 const LEAST_GAIN = 0.08;
@@ -52,9 +50,9 @@ export async function tuneGpu(
   gpu: Gpu,
   { cache, begin, report }: TuneOptions = {},
 ): Promise<Tuning> {
-  if (gpu.info.software || !gpu.timestamps) return tuningOf(gpu.info);
+  const start = tuningOf(gpu.info);
+  if (gpu.info.software || !gpu.timestamps) return start;
   const adapter = `${gpu.info.description}, ${gpu.info.provider}, ${VERSION}`;
-  const start = { ...tuningOf(gpu.info), fewRows: LEAST_FEW_ROWS, packedFewRows: LEAST_FEW_ROWS };
   const known = await cache?.get(adapter);
   if (couldBeFound(known, start, tuningSteps)) return known;
   begin?.(adapter);
@@ -65,7 +63,7 @@ export async function tuneGpu(
     report?.({ workload: workload.name, tuning: candidate, seconds });
     return seconds;
   });
-  if (!isMeasured) return tuningOf(gpu.info);
+  if (!isMeasured) return start;
   await cache?.set(adapter, tuning);
   return tuning;
 }

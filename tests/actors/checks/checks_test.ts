@@ -11,7 +11,7 @@ import {
   checkStatus,
   checkStepResult,
 } from "../../../actors/checks/mod.ts";
-import { createStep } from "../../../kernels/mod.ts";
+import { createStep, MOST_ROUNDS } from "../../../kernels/mod.ts";
 import { ActorError } from "../../../runtime/mod.ts";
 import { createScript, end, route, token } from "../edge/support.ts";
 
@@ -108,7 +108,7 @@ const cases: readonly (readonly [string, (message: unknown) => void, object, Cha
     { sampling: { ...sampling, topP: 0 } },
   ]],
   ["checkSampledToken", checkSampledToken, sampled, [{ id: undefined }, { logprob: NaN }]],
-  ["checkPartitionStep", checkPartitionStep, partitionStep(), [
+  ["checkPartitionStep", checkPartitionStep, partitionStep({ rounds: MOST_ROUNDS }), [
     { next: 1 },
     partitionStep({ tokens: 5 }),
     partitionStep({ samples: 3 }),
@@ -123,6 +123,7 @@ const cases: readonly (readonly [string, (message: unknown) => void, object, Cha
     partitionStep({ integers: Int32Array.of(0, 0, 0, 0, 0, -1, 0, 0) }),
     partitionStep({ integers: Int32Array.of(0, 0, 0, 0, 0, 0, 21, 0) }),
     partitionStep({ rounds: 0.5 }),
+    partitionStep({ rounds: MOST_ROUNDS + 1 }),
   ]],
   ["checkHiddenStates", checkHiddenStates, { id: "a-1", hidden: new Float16Array(4) }, [
     { hidden: new Int32Array(4) },
